@@ -1,0 +1,100 @@
+package engine
+
+import "github.com/testing-symbiote/symbiote/harness/units"
+
+// RequestID names a request; the caller chooses it, and no two requests of an Engine may share one.
+type RequestID int
+
+// Request is what the engine must know of one generation request.
+type Request struct {
+	ID        RequestID
+	Prompt    units.Tokens
+	MaxTokens units.Tokens // finishes with this many output tokens (length) …
+	StopAt    units.Tokens // … or with this one (stop token), which the scheduler cannot foresee; 0 = never
+
+	// Shared is the leading part of the prompt that other requests may have too; what is beyond it is the
+	// request's own. Prefix-cache hits come from here and nowhere else.
+	Shared []units.Segment
+	// Cached forces this many prefix-cache hits (rounded down to blocks) at the first admission.
+	Cached units.Tokens
+
+	Priority int        // lower is more important; used by the priority policy alone
+	Arrival  units.Time // orders equal priorities; ties go by ID
+}
+
+// Chunk is a part of a prompt that one step computes: Tokens of them, after Context that are computed already.
+type Chunk struct {
+	Tokens  units.Tokens
+	Context units.Tokens
+}
+
+// Work is what one step does, in the aggregates that its time depends on.
+type Work struct {
+	Decodes       int          // requests that compute one token, their last known one
+	DecodeContext units.Tokens // sum over them of the tokens attended to, the new one included
+	Chunks        []Chunk      // all other requests, in schedule order; valid until the next step
+	Tokens        units.Tokens // computed in all
+	Sampled       int          // rows that end in a sampled token
+	Finishing     int          // requests whose last token (by length) this step computes
+	Admitted      int          // requests that entered running in this step, resumed ones included
+	Running       int          // requests in running when the step was scheduled
+}
+
+// Cost is how long the parts of one step take. The host prepares (Schedule), the GPU computes (GPU), the host takes
+// the result (Update), the front end hands the tokens to the clients (Deliver). With async scheduling the first
+// three overlap over two steps, without it they follow each other.
+type Cost struct {
+	Schedule, GPU, Update, Deliver units.Span
+}
+
+// StepTimer says how long a step takes and how long the front end needs before a request reaches the scheduler.
+// It must be a pure function of its arguments.
+type StepTimer interface {
+	Step(w *Work) Cost
+	Intake(prompt units.Tokens) units.Span
+}
+
+// Kind says what an Event tells.
+type Kind uint8
+
+const (
+	Queued    Kind = iota // the request reached the scheduler
+	Admitted              // it entered running for the first time; Tokens = prefix hits
+	Resumed               // it entered running again after a preemption; Tokens = prefix hits
+	Preempted             // its blocks were taken; Tokens = computed tokens thrown away
+	Token                 // an output token reached the client side; Tokens = its number, from 1
+	Finished              // with its last Token; Tokens = output tokens in all
+	Cancelled             // removed by Cancel
+	Step                  // a step's output was processed: Tokens scheduled, Count decodes whose gap was Gap
+)
+
+// Reason says why a request finished, in vLLM's words.
+type Reason uint8
+
+const (
+	NotFinished Reason = iota
+	Length
+	Stop
+	Abort
+)
+
+// Event is one thing that happened. At is the engine's clock; Seen is when the front end has it out, which is what
+// a client measures (0 for events that no client sees).
+type Event struct {
+	At, Seen units.Time
+	Gap      units.Span
+	Request  RequestID
+	Tokens   units.Tokens
+	Count    int
+	Kind     Kind
+	Reason   Reason
+}
+
+// Gauge is the engine's state as vLLM's metrics report it.
+type Gauge struct {
+	Running, Waiting int
+	Used, Total      units.Blocks // Total excludes the null block
+	Steps            int
+	Preemptions      int
+	Queries, Hits    units.Tokens // prefix cache, first admissions
+}

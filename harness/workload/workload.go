@@ -1,0 +1,35 @@
+// Package workload says when clients ask for what: rows, arrivals, lengths, shared prefixes, and the batches in
+// which Ray Data sends them.
+package workload
+
+import "github.com/testing-symbiote/symbiote/harness/units"
+
+// Request is one generation request as a client sends it.
+type Request struct {
+	ID       int
+	At       units.Time // when it is sent
+	Prompt   units.Tokens
+	Output   units.Tokens    // tokens that the answer will have
+	Shared   []units.Segment // the leading prompt tokens that other requests have too; the rest is its own
+	Cached   units.Tokens    // prefix hits that are given, not looked up; 0 = look up
+	Priority int
+	Stage    int
+	Replica  int // which engine it is sent to; 0 unless a Pipeline or router decides
+}
+
+// Player is the client: it says when the next request leaves, and learns when an answer is complete, which may
+// release the next one (closed loops, batches, sessions). It owns no clock.
+type Player interface {
+	// Next returns the instant at which Send must be called next; false when nothing is due until a Done.
+	Next() (units.Time, bool)
+	// Send returns the request that leaves at Next.
+	Send() Request
+	// Done tells that the answer to id was complete (or failed) at the client at this instant.
+	Done(id int, at units.Time)
+}
+
+// Workload is a description that prints itself and can be played any number of times, each time the same.
+type Workload interface {
+	Play() Player
+	String() string
+}
