@@ -52,6 +52,7 @@ var mayImport = []struct{ pkg, ours string }{
 	{"suite", "*"},
 	{"cmd/symbiote", "*"},
 	{"fixtures", "catalog workload units"},
+	{"fixtures/calibration", ""},
 	{"fixtures/calibration", "units"},
 	{"golden", ""},
 	{"suites/configmatrix", "*"},

@@ -1,0 +1,135 @@
+package steptime
+
+import (
+	"math"
+
+	"github.com/testing-symbiote/symbiote/harness/catalog"
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
+
+// kernels prices single operators of one shape on one GPU, in seconds. It works in floats and is asked at
+// construction alone; the Timer keeps rounded tables of its answers.
+type kernels struct {
+	shape shape
+	gpu   catalog.GPU
+	fit   GPU
+}
+
+const micro = 1e-6
+
+func (k *kernels) gemm(c kernelClass) (fit *GEMM, peak float64) {
+	switch c {
+	case fp8:
+		if k.gpu.PeakFP8 > 0 {
+			return &k.fit.FP8, k.gpu.PeakFP8
+		}
+		return &k.fit.INT4, k.gpu.PeakBF16 // Marlin: 8-bit weights, 16-bit arithmetic
+	case int8:
+		return &k.fit.INT8, max(k.gpu.PeakINT8, k.gpu.PeakBF16)
+	case int4:
+		return &k.fit.INT4, k.gpu.PeakBF16
+	}
+	return &k.fit.BF16, k.gpu.PeakBF16
+}
+
+// multiply is the time of one matrix by rows, once.
+func (k *kernels) multiply(w matrix, rows float64) float64 {
+	if rows <= 0 {
+		return 0
+	}
+	fit, peak := k.gemm(w.class)
+	n, depth := float64(w.n), float64(w.k)
+	moved := float64(n*depth)*w.weightBytes + float64(rows*(n+depth))*2
+	memory := moved / k.gpu.Bandwidth
+	compute := 2 * rows * n * depth / peak
+	return float64(fit.FixedUS*micro) + max(memory, compute/k.fit.Sustained)/fit.Efficiency.At(rows)
+}
+
+// linear is the time of all matrices of all layers for a step of rows tokens, routed experts included.
+func (k *kernels) linear(rows float64) float64 {
+	sum := 0.0
+	for _, w := range k.shape.dense {
+		sum += float64(float64(w.count) * k.multiply(w, rows))
+	}
+	return sum + k.routed(rows)
+}
+
+// routed is the time of the routed experts: every expert that some token chose is read once, and each multiplies
+// its own few rows.
+func (k *kernels) routed(rows float64) float64 {
+	e := k.shape.moe
+	if e.number == 0 {
+		return 0
+	}
+	chosen := float64(e.number) * (1 - math.Pow(1-float64(e.perToken)/float64(e.number), rows))
+	perExpert := rows * float64(e.perToken) / chosen
+	fit, peak := k.gemm(e.class)
+	width := 3 * float64(e.inner) * float64(k.shape.hidden)
+	memory := chosen * width * e.weightBytes / k.gpu.Bandwidth
+	compute := 2 * chosen * perExpert * width / peak
+	layer := float64(2*fit.FixedUS*micro) + max(memory, compute/k.fit.Sustained)/fit.Efficiency.At(perExpert)
+	return layer * float64(e.layers)
+}
+
+// elementwise is the time of norms, rotary embedding, activation and cache writes for a step of rows tokens.
+func (k *kernels) elementwise(rows float64) float64 {
+	s := &k.shape
+	perLayer := 8*float64(s.hidden) + 4*float64(s.heads*s.headDim) + 8*float64(s.kvHeads*s.headDim)
+	moved := rows * 2 * (float64(s.layers)*perLayer + 3*float64(s.mlpInner))
+	fixed := float64(s.layers) * k.fit.Elementwise.FixedUS * micro
+	return fixed + moved/(k.gpu.Bandwidth*k.fit.Elementwise.Bandwidth)
+}
+
+// reduce is the time of a step's all-reduces: two a layer and one for the embedding.
+func (k *kernels) reduce(rows float64) float64 {
+	s := &k.shape
+	if s.gpus < 2 {
+		return 0
+	}
+	fit := k.allReduce(s.gpus)
+	moved := rows * 2 * float64(s.hidden) * 2 * float64(s.gpus-1) / float64(s.gpus)
+	once := float64(fit.FixedUS*micro) + moved/(k.gpu.Interconnect*fit.Bandwidth)
+	return once * float64(2*s.layers+1)
+}
+
+func (k *kernels) allReduce(gpus int) Stream {
+	best := Stream{FixedUS: 15, Bandwidth: 0.5}
+	for _, r := range k.fit.AllReduce { // sorted by GPUs
+		best = r.Stream
+		if r.GPUs >= gpus {
+			break
+		}
+	}
+	return best
+}
+
+// sample is the time of lm_head, logits and greedy sampling for rows sampled tokens.
+func (k *kernels) sample(rows float64) float64 {
+	if rows <= 0 {
+		return 0
+	}
+	logits := rows * float64(k.shape.vocab) * 10 // written in 16 bits, read, written and read in 32
+	return k.multiply(k.shape.head, rows) + float64(k.fit.Sampling.FixedUS*micro) +
+		logits/(k.gpu.Bandwidth*k.fit.Sampling.Bandwidth)
+}
+
+// decodeBase and decodeSlope give the time of attention over all layers for n decodes: base + slope × context.
+func (k *kernels) decodeBase(n float64) float64 {
+	if n <= 0 {
+		return 0
+	}
+	a := &k.fit.Attention
+	return float64(k.shape.layers) * (float64(a.DecodeFixedUS*micro) + float64(n*a.DecodePerSeqUS*micro))
+}
+
+func (k *kernels) decodeSlope(n float64) float64 {
+	share := k.fit.Attention.DecodeBandwidth.At(max(1, n*float64(k.shape.kvHeads)))
+	return float64(k.shape.layers) * k.shape.kvBytes / (k.gpu.Bandwidth * share)
+}
+
+// prefillRate returns the FLOP/s that prefill attention reaches for a chunk of q tokens.
+func (k *kernels) prefillRate(q float64) float64 {
+	return k.gpu.PeakBF16 * k.fit.Attention.PrefillEfficiency.At(q)
+}
+
+func picoseconds(seconds float64) units.Span { return units.Seconds(seconds) }

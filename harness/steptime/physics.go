@@ -1,0 +1,69 @@
+package steptime
+
+import "fmt"
+
+// Validate refuses figures that no hardware can reach: a share of the roofline above one, a negative time.
+func (g GPU) Validate() error {
+	shares := []struct {
+		name  string
+		curve Curve
+	}{
+		{"gemm_bf16", g.BF16.Efficiency}, {"gemm_fp8", g.FP8.Efficiency}, {"gemm_int8", g.INT8.Efficiency},
+		{"gemm_int4", g.INT4.Efficiency}, {"prefill", g.Attention.PrefillEfficiency},
+		{"decode", g.Attention.DecodeBandwidth}, {"sustained", Curve{{1, g.Sustained}}},
+		{"elementwise", Curve{{1, g.Elementwise.Bandwidth}}}, {"sampling", Curve{{1, g.Sampling.Bandwidth}}},
+	}
+	for _, r := range g.AllReduce {
+		shares = append(shares, struct {
+			name  string
+			curve Curve
+		}{fmt.Sprintf("all_reduce over %d", r.GPUs), Curve{{1, r.Bandwidth}}})
+	}
+	for _, s := range shares {
+		if err := s.curve.validate(); err != nil {
+			return fmt.Errorf("steptime: profile %s: %s: %w", g.ID, s.name, err)
+		}
+	}
+	for _, us := range []float64{g.BF16.FixedUS, g.FP8.FixedUS, g.INT8.FixedUS, g.INT4.FixedUS, g.Attention.PrefillFixedUS,
+		g.Attention.DecodeFixedUS, g.Attention.DecodePerSeqUS, g.Elementwise.FixedUS, g.Sampling.FixedUS} {
+		if us < 0 {
+			return fmt.Errorf("steptime: profile %s: a fixed time of %gµs, want ≥ 0", g.ID, us)
+		}
+	}
+	return g.Origin.validate(g.ID)
+}
+
+// Validate refuses negative times and figures without a source.
+func (h Host) Validate() error {
+	for _, us := range []float64{h.SchedulePerStep, h.SchedulePerRequest, h.SchedulePerPrefill, h.UpdatePerStep,
+		h.UpdatePerToken, h.UpdatePerFinished, h.LaunchFull, h.LaunchPiecewisePerStep, h.LaunchPiecewise,
+		h.LaunchCompiled, h.LaunchEager, h.DeliverPerStep, h.DeliverPerToken, h.DeliverPerFinished,
+		h.IntakePerRequest, h.IntakePerToken} {
+		if us < 0 {
+			return fmt.Errorf("steptime: host profile %s: a cost of %gµs, want ≥ 0", h.ID, us)
+		}
+	}
+	return h.Origin.validate(h.ID)
+}
+
+func (o Origin) validate(id string) error {
+	if o.Source == "" || o.Date == "" || o.FittedOn == "" || o.Error == "" {
+		return fmt.Errorf("steptime: profile %s: source, date, fitted_on and error must all be stated", id)
+	}
+	return nil
+}
+
+func (c Curve) validate() error {
+	if len(c) == 0 {
+		return fmt.Errorf("no points, want at least one")
+	}
+	for i, p := range c {
+		if p[1] <= 0 || p[1] > 1 {
+			return fmt.Errorf("a share of %g of the physical limit at %g, want > 0 and ≤ 1", p[1], p[0])
+		}
+		if p[0] <= 0 || i > 0 && p[0] <= c[i-1][0] {
+			return fmt.Errorf("x = %g, want > 0 and growing", p[0])
+		}
+	}
+	return nil
+}

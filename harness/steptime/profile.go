@@ -1,0 +1,144 @@
+package steptime
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/testing-symbiote/symbiote/fixtures/calibration"
+)
+
+// Origin says where the figures of a profile come from and how far they can be trusted.
+type Origin struct {
+	Source   string `json:"source"`
+	Date     string `json:"date"`
+	FittedOn string `json:"fitted_on"`
+	Derived  string `json:"derived,omitempty"` // the sibling that lent its figures, where there are no own ones
+	Error    string `json:"error"`
+}
+
+// Curve is a piecewise linear function of the logarithm of x, constant beyond its ends.
+type Curve [][2]float64
+
+// At returns the curve's value at x.
+func (c Curve) At(x float64) float64 {
+	for i, p := range c {
+		if x > p[0] {
+			continue
+		}
+		if i == 0 {
+			return p[1]
+		}
+		q := c[i-1]
+		share := (math.Log2(x) - math.Log2(q[0])) / (math.Log2(p[0]) - math.Log2(q[0]))
+		return q[1] + float64(share*(p[1]-q[1]))
+	}
+	return c[len(c)-1][1]
+}
+
+// GEMM is what a family of matrix kernels reaches: a fixed time and a share of the roofline by rows.
+type GEMM struct {
+	FixedUS    float64 `json:"fixed_us"`
+	Efficiency Curve   `json:"efficiency"` // [rows, share of the roofline]
+}
+
+// Attention is what the attention kernels reach.
+type Attention struct {
+	PrefillFixedUS    float64 `json:"prefill_fixed_us"`
+	PrefillEfficiency Curve   `json:"prefill_efficiency"` // [query tokens, share of peak FLOP/s]
+	DecodeFixedUS     float64 `json:"decode_fixed_us"`
+	DecodePerSeqUS    float64 `json:"decode_per_seq_us"`
+	DecodeBandwidth   Curve   `json:"decode_bandwidth"` // [sequences × KV heads, share of the bandwidth]
+}
+
+// Stream is a kernel that moves bytes: a fixed time and a share of the bandwidth.
+type Stream struct {
+	FixedUS   float64 `json:"fixed_us"`
+	Bandwidth float64 `json:"bandwidth"`
+}
+
+// AllReduce is what one reduction over the GPUs of a node costs, by their number.
+type AllReduce struct {
+	GPUs int `json:"gpus"`
+	Stream
+}
+
+// GPU says what one GPU reaches of its datasheet. Shares are of the datasheet's bandwidth and dense peak.
+type GPU struct {
+	ID string `json:"gpu"`
+	Origin
+	BF16        GEMM        `json:"gemm_bf16"`
+	FP8         GEMM        `json:"gemm_fp8"`
+	INT8        GEMM        `json:"gemm_int8"`
+	INT4        GEMM        `json:"gemm_int4"`
+	Attention   Attention   `json:"attention"`
+	Elementwise Stream      `json:"elementwise"`
+	Sampling    Stream      `json:"sampling"`
+	AllReduce   []AllReduce `json:"all_reduce"`
+	Sustained   float64     `json:"sustained"` // share of the kernels' speed that a whole step keeps (clocks under load)
+}
+
+// Host says what the CPU side costs, in microseconds.
+type Host struct {
+	ID string `json:"host"`
+	Origin
+	VLLM string `json:"vllm"` // the version it was measured with
+
+	// The engine core before a launch and after a result.
+	SchedulePerStep    float64 `json:"schedule_per_step_us"`
+	SchedulePerRequest float64 `json:"schedule_per_request_us"`
+	SchedulePerPrefill float64 `json:"schedule_per_prefill_us"`
+	UpdatePerStep      float64 `json:"update_per_step_us"`
+	UpdatePerToken     float64 `json:"update_per_token_us"`
+	UpdatePerFinished  float64 `json:"update_per_finished_us"`
+
+	// Kernel launches: one graph, one graph a layer piece, or kernel by kernel.
+	LaunchFull             float64 `json:"launch_full_us"`
+	LaunchPiecewisePerStep float64 `json:"launch_piecewise_per_step_us"`
+	LaunchPiecewise        float64 `json:"launch_piecewise_per_layer_us"`
+	LaunchCompiled         float64 `json:"launch_compiled_per_layer_us"`
+	LaunchEager            float64 `json:"launch_eager_per_layer_us"`
+
+	// The front end (API process) and the client's connection.
+	DeliverPerStep     float64 `json:"deliver_per_step_us"`
+	DeliverPerToken    float64 `json:"deliver_per_token_us"`
+	DeliverPerFinished float64 `json:"deliver_per_finished_us"`
+	IntakePerRequest   float64 `json:"intake_per_request_us"`
+	IntakePerToken     float64 `json:"intake_per_token_us"`
+}
+
+// GPUProfile returns the profile of one GPU.
+func GPUProfile(id string) (GPU, error) {
+	data, err := calibration.GPU(id)
+	if err != nil {
+		return GPU{}, err
+	}
+	var g GPU
+	if err := decode(data, "gpus/"+id+".json", &g); err != nil {
+		return GPU{}, err
+	}
+	return g, g.Validate()
+}
+
+// HostProfile returns the profile of one host.
+func HostProfile(id string) (Host, error) {
+	data, err := calibration.Host(id)
+	if err != nil {
+		return Host{}, err
+	}
+	var h Host
+	if err := decode(data, "hosts/"+id+".json", &h); err != nil {
+		return Host{}, err
+	}
+	return h, h.Validate()
+}
+
+func decode(data []byte, name string, into any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("calibration: %s: %w", name, err)
+	}
+	return nil
+}

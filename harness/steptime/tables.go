@@ -1,0 +1,147 @@
+package steptime
+
+import (
+	"math"
+	"math/bits"
+	"sort"
+
+	"github.com/testing-symbiote/symbiote/harness/deploy"
+	"github.com/testing-symbiote/symbiote/harness/engine"
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
+
+// tabulate rounds what the kernels cost to picoseconds once, so that a step is a few additions of integers.
+func (m *model) tabulate(d deploy.Deployment) {
+	k := &m.kernels
+	seqs := d.Engine.MaxNumSeqs
+	if seqs <= 0 {
+		seqs = 1024
+	}
+	tokens := max(d.Engine.MaxNumBatchedTokens, seqs, 2048)
+	all := func(rows float64) units.Span {
+		return picoseconds(k.linear(rows) + k.elementwise(rows) + k.reduce(rows))
+	}
+	m.rows = make([]units.Span, fine)
+	for t := 1; t < fine; t++ {
+		m.rows[t] = all(float64(t))
+	}
+	m.coarse = make([]units.Span, tokens/coarseStep+2)
+	for i := 1; i < len(m.coarse); i++ {
+		m.coarse[i] = all(float64(i * coarseStep))
+	}
+	m.sample, m.base, m.slope = make([]units.Span, seqs+1), make([]units.Span, seqs+1), make([]units.Span, seqs+1)
+	for n := 1; n <= seqs; n++ {
+		m.sample[n] = picoseconds(k.sample(float64(n)))
+		m.base[n] = picoseconds(k.decodeBase(float64(n)))
+		m.slope[n] = picoseconds(k.decodeSlope(float64(n)))
+	}
+	pairs := 1024 * 4 * float64(k.shape.heads*k.shape.headDim) * float64(k.shape.layers)
+	m.prefill = make([]units.Span, 32)
+	for i := range m.prefill {
+		m.prefill[i] = picoseconds(pairs / k.prefillRate(1.5*math.Exp2(float64(i-1))))
+	}
+	m.chunk = picoseconds(float64(k.shape.layers) * k.fit.Attention.PrefillFixedUS * micro)
+	m.graphs(d, seqs)
+}
+
+// graphs fills the padding table from the sizes for which CUDA graphs are captured.
+func (m *model) graphs(d deploy.Deployment, seqs int) {
+	if d.Engine.EnforceEager {
+		return
+	}
+	sizes := captureSizes(seqs, d.Engine.MaxNumBatchedTokens)
+	sort.Ints(sizes)
+	m.maxGraph = sizes[len(sizes)-1]
+	m.padded = make([]int32, m.maxGraph+1)
+	at := 0
+	for t := 1; t <= m.maxGraph; t++ {
+		for sizes[at] < t {
+			at++
+		}
+		m.padded[t] = int32(sizes[at])
+	}
+}
+
+// captureSizes are the default sizes of captured graphs.
+func captureSizes(seqs, tokens int) []int {
+	limit := min(2*seqs, 512)
+	if tokens > 0 {
+		limit = min(limit, tokens)
+	}
+	var sizes []int
+	for _, s := range []int{1, 2, 4} {
+		if s <= limit {
+			sizes = append(sizes, s)
+		}
+	}
+	for s := 8; s <= limit; s += 8 {
+		if s > 256 && s%16 != 0 {
+			continue
+		}
+		sizes = append(sizes, s)
+	}
+	if len(sizes) == 0 {
+		sizes = []int{1}
+	}
+	return sizes
+}
+
+// Step returns what one step costs. It allocates nothing and looks at each prefill chunk once.
+func (t Timer) Step(w *engine.Work) engine.Cost {
+	m := t.model
+	rows, how := int(w.Tokens), m.launch.compiled
+	if rows <= m.maxGraph {
+		rows = int(m.padded[rows])
+		if how = m.launch.full; len(w.Chunks) > 0 {
+			how = m.launch.piecewise
+		}
+	}
+	gpu := m.linear(rows) + m.sampling(w.Sampled) + m.attention(w)
+	h := &m.launch
+	prepare := h.scheduleStep + h.scheduleRequest*units.Span(w.Running) + h.schedulePrefill*units.Span(len(w.Chunks))
+	update := h.updateStep + h.updateToken*units.Span(w.Sampled) + h.updateFinished*units.Span(w.Finishing)
+	deliver := units.Span(0)
+	if w.Sampled > 0 {
+		deliver = h.deliverStep + h.deliverToken*units.Span(w.Sampled) + h.deliverFinished*units.Span(w.Finishing)
+	}
+	c := engine.Cost{Schedule: prepare, GPU: gpu, Update: update, Deliver: deliver}
+	// The GPU starts with the first kernel, while the host still launches the rest. A step that the GPU bounds
+	// hides its launches; one that the host bounds hides the GPU's work in them.
+	if gpu < prepare+how+update {
+		c.Schedule += how
+		c.GPU = max(0, gpu-how)
+	}
+	return c
+}
+
+// Intake returns what the front end spends on a request before the scheduler sees it.
+func (t Timer) Intake(prompt units.Tokens) units.Span {
+	return t.launch.intakeRequest + t.launch.intakeToken*units.Span(prompt)
+}
+
+// linear returns the time of what depends on the number of rows alone.
+func (m *model) linear(rows int) units.Span {
+	if rows < fine {
+		return m.rows[rows]
+	}
+	i := rows / coarseStep
+	if i+1 >= len(m.coarse) {
+		last := len(m.coarse) - 1
+		return m.coarse[last] * units.Span(rows) / units.Span(last*coarseStep)
+	}
+	return m.coarse[i] + (m.coarse[i+1]-m.coarse[i])*units.Span(rows%coarseStep)/coarseStep
+}
+
+func (m *model) sampling(rows int) units.Span { return m.sample[min(rows, len(m.sample)-1)] }
+
+// attention returns the time of a step's attention: decodes by their summed context, each chunk by its pairs of
+// query and key.
+func (m *model) attention(w *engine.Work) units.Span {
+	n := min(w.Decodes, len(m.base)-1)
+	sum := m.base[n] + m.slope[n]*units.Span(w.DecodeContext)
+	for _, c := range w.Chunks {
+		pairs := int64(c.Tokens)*int64(c.Context) + int64(c.Tokens)*int64(c.Tokens+1)/2
+		sum += m.chunk + m.prefill[bits.Len64(uint64(c.Tokens))]*units.Span(pairs/1024)
+	}
+	return sum
+}

@@ -1,0 +1,67 @@
+package steptime
+
+import (
+	"fmt"
+
+	"github.com/testing-symbiote/symbiote/harness/deploy"
+	"github.com/testing-symbiote/symbiote/harness/engine"
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
+
+// Timer is the engine.StepTimer of one deployment. It is immutable and cheap to copy.
+type Timer struct{ *model }
+
+var _ engine.StepTimer = Timer{}
+
+// model is the Timer's tables, all in picoseconds.
+type model struct {
+	kernels kernels
+	host    Host
+	launch  launches
+
+	rows     []units.Span // linear, elementwise and all-reduce by tokens, [0..fine)
+	coarse   []units.Span // the same every coarseStep tokens
+	sample   []units.Span // lm_head and sampling by sampled rows
+	base     []units.Span // decode attention without context, by decodes
+	slope    []units.Span // decode attention per token of context, by decodes
+	prefill  []units.Span // prefill attention per 1,024 query·key pairs, by log2 of the chunk
+	chunk    units.Span   // a chunk's own kernels
+	padded   []int32      // tokens of the graph that runs a step of so many tokens
+	maxGraph int
+}
+
+const (
+	fine       = 1025 // tokens up to which every step size has its own entry
+	coarseStep = 64
+)
+
+// For returns the Timer of a deployment: the profile of its GPU and that of its host, applied to its model.
+func For(d deploy.Deployment) (Timer, error) {
+	fit, err := GPUProfile(d.GPU.ID)
+	if err != nil {
+		return Timer{}, fmt.Errorf("steptime: gpu %s: %w", d.GPU.ID, err)
+	}
+	id := d.Host
+	if id == "" {
+		id = "default"
+	}
+	host, err := HostProfile(id)
+	if err != nil {
+		return Timer{}, fmt.Errorf("steptime: host %s: %w", id, err)
+	}
+	return New(d, fit, host)
+}
+
+// New returns the Timer of a deployment under the given profiles.
+func New(d deploy.Deployment, fit GPU, host Host) (Timer, error) {
+	if d.GPU.Bandwidth <= 0 || d.GPU.PeakBF16 <= 0 {
+		return Timer{}, fmt.Errorf("steptime: gpu %s: bandwidth and peak must be known", d.GPU.ID)
+	}
+	if d.Model.Layers <= 0 || d.Model.HiddenSize <= 0 {
+		return Timer{}, fmt.Errorf("steptime: model %s: layers and hidden_size must be known", d.Model.ID)
+	}
+	m := &model{kernels: kernels{shape: shapeOf(d), gpu: d.GPU, fit: fit}, host: host}
+	m.launch = launchesOf(host, m.kernels.shape.layers, d.Engine.EnforceEager)
+	m.tabulate(d)
+	return Timer{m}, nil
+}
