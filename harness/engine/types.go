@@ -30,9 +30,9 @@ type Chunk struct {
 
 // Work is what one step does, in the aggregates that its time depends on.
 type Work struct {
-	Decodes       int          // requests that compute one token, their last known one
+	Decodes       int          // rows of one token: decodes, and the rare one-token end of a prompt
 	DecodeContext units.Tokens // sum over them of the tokens attended to, the new one included
-	Chunks        []Chunk      // all other requests, in schedule order; valid until the next step
+	Chunks        []Chunk      // all other rows, in schedule order; valid until the next step
 	Tokens        units.Tokens // computed in all
 	Sampled       int          // rows that end in a sampled token
 	Finishing     int          // requests whose last token (by length) this step computes
@@ -58,15 +58,21 @@ type StepTimer interface {
 type Kind uint8
 
 const (
-	Queued    Kind = iota // the request reached the scheduler
+	Queued    Kind = iota // the request reached the scheduler; Tokens = prompt
 	Admitted              // it entered running for the first time; Tokens = prefix hits
 	Resumed               // it entered running again after a preemption; Tokens = prefix hits
 	Preempted             // its blocks were taken; Tokens = computed tokens thrown away
-	Token                 // an output token reached the client side; Tokens = its number, from 1
-	Finished              // with its last Token; Tokens = output tokens in all
-	Cancelled             // removed by Cancel
-	Step                  // a step's output was processed: Tokens scheduled, Count decodes whose gap was Gap
+	First                 // its first output token
+	Late                  // an output token whose predecessor did not come with the step before; Gap = since then
+	Token                 // any other output token; told only with Config.EveryToken, else counted in Step
+	Finished              // it is complete, with the token just told or counted; Tokens = output tokens in all
+	Cancelled             // it was removed by Cancel
+	Step                  // a step's output was processed: Tokens computed, Count regular tokens, each Gap after its predecessor
 )
+
+func (k Kind) String() string {
+	return [...]string{"queued", "admitted", "resumed", "preempted", "first", "late", "token", "finished", "cancelled", "step"}[k]
+}
 
 // Reason says why a request finished, in vLLM's words.
 type Reason uint8
@@ -94,7 +100,9 @@ type Event struct {
 type Gauge struct {
 	Running, Waiting int
 	Used, Total      units.Blocks // Total excludes the null block
-	Steps            int
+	Arriving         int          // taken in by the front end, not yet seen by the scheduler
+	Steps            int          // with tokens
+	Busy             units.Span   // of the GPU
 	Preemptions      int
 	Queries, Hits    units.Tokens // prefix cache, first admissions
 }

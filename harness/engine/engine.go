@@ -1,0 +1,292 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
+
+// idleSleep is how long vLLM's core loop sleeps when a turn had nothing to execute but requests remain.
+const idleSleep = units.Millisecond
+
+// Engine is a Scheduler with a clock: a front end that takes requests in and hands tokens out, a core loop that
+// schedules and updates, and a GPU that computes. Each does one thing at a time, in order. With async scheduling the
+// core schedules the next step while the GPU computes, at most one step ahead (one a pipeline stage).
+//
+// Time moves when Advance is told so. Submit and Cancel are facts of the instant they name, which must not lie before
+// the last Advance.
+type Engine struct {
+	s     *Scheduler
+	timer StepTimer
+	every bool
+	depth int // steps that may be in flight
+
+	now      units.Time
+	front    units.Time // the front end is busy until then
+	core     units.Time // the core loop takes its next turn then, or waits for step's result
+	gpu      units.Time // the GPU is busy until then
+	waitsFor bool       // core is when the oldest step's result is there
+	intake   fifo[arrival]
+	flight   fifo[flying]
+	cancels  []RequestID
+
+	turn     int        // processed steps with output
+	lastSeen units.Time // when clients saw the tokens of the last of them
+	steps    int        // executed steps with tokens
+	busy     units.Span // of the GPU
+	events   []Event
+}
+
+type arrival struct {
+	r  Request
+	at units.Time
+}
+
+type flying struct {
+	b    *Batch
+	cost Cost
+	end  units.Time
+}
+
+// New returns an idle engine with an empty cache.
+func New(cfg Config, timer StepTimer) (*Engine, error) {
+	s, err := NewScheduler(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if timer == nil {
+		return nil, fmt.Errorf("engine: no StepTimer")
+	}
+	e := &Engine{s: s, timer: timer, every: cfg.EveryToken, depth: s.cfg.PipelineParallelSize, core: units.Never}
+	if cfg.AsyncScheduling {
+		e.depth++
+	}
+	return e, nil
+}
+
+// Submit tells that a request reached the front end at this instant. An error means that it can never be served and
+// was not taken.
+func (e *Engine) Submit(at units.Time, r Request) error {
+	if at < e.now {
+		panic(fmt.Sprintf("engine: Submit at %v, after Advance to %v", at, e.now))
+	}
+	if err := e.s.check(r); err != nil {
+		return err
+	}
+	e.front = max(e.front, at).Add(e.timer.Intake(r.Prompt))
+	e.intake.push(arrival{r, e.front})
+	if e.core == units.Never {
+		e.core = e.front
+	}
+	return nil
+}
+
+// Cancel tells that the client of a request went away. The core learns of it before it takes the next step's result,
+// or at its next turn; a Cancelled event follows if the request was still there.
+func (e *Engine) Cancel(at units.Time, id RequestID) {
+	e.cancels = append(e.cancels, id)
+	if e.core == units.Never {
+		e.core = max(at, e.now)
+	}
+}
+
+// Next returns the instant at which something happens by itself; false when the engine is idle.
+func (e *Engine) Next() (units.Time, bool) { return e.core, e.core != units.Never }
+
+// Advance moves the clock and returns what happened, in order. Events carry the instant at which the core had done
+// its part, which may lie a little after to: the part began before it. The slice is valid until the next call.
+func (e *Engine) Advance(to units.Time) []Event {
+	e.events = e.events[:0]
+	for e.core <= to {
+		e.now = max(e.now, e.core)
+		if e.waitsFor {
+			e.takeResult()
+		} else {
+			e.takeTurn()
+		}
+	}
+	if to != units.Never {
+		e.now = max(e.now, to)
+	}
+	return e.events
+}
+
+// takeTurn is one iteration of the core loop, up to where it waits for a result.
+func (e *Engine) takeTurn() {
+	t := e.core
+	e.drain(t)
+	e.applyCancels(t)
+	if !e.s.HasWork() {
+		if e.flight.len() > 0 {
+			e.await(t)
+			return
+		}
+		e.core = units.Never
+		if e.intake.len() > 0 {
+			e.core = e.intake.front().at
+		}
+		return
+	}
+	b := e.s.Schedule()
+	e.note(t, b)
+	cost := e.timer.Step(&b.Work)
+	done := t.Add(cost.Schedule)
+	start := max(done, e.gpu)
+	f := flying{b: b, cost: cost, end: start}
+	executed := b.Work.Tokens > 0
+	if executed {
+		e.gpu = start.Add(cost.GPU)
+		e.busy += cost.GPU
+		e.steps++
+		f.end = e.gpu
+	}
+	e.flight.push(f)
+	if e.flight.len() < e.depth && (executed || e.s.HasWork()) {
+		e.core = done
+		return
+	}
+	e.await(done)
+}
+
+// await puts the core to sleep until the oldest step in flight is done.
+func (e *Engine) await(from units.Time) {
+	e.waitsFor = true
+	e.core = max(from, e.flight.front().end)
+}
+
+// takeResult processes the oldest step's output and hands the tokens to the front end.
+func (e *Engine) takeResult() {
+	f := e.flight.pop()
+	e.applyCancels(e.core)
+	e.waitsFor = false
+	last := e.flight.len() == 0 || e.flight.front().b.Work.Tokens == 0
+	work := f.b.Work
+	outputs := e.s.Update(f.b)
+	at := e.core.Add(f.cost.Update)
+	e.core = at
+	if len(outputs) > 0 {
+		e.deliver(at, f.cost, work, outputs)
+	} else if work.Tokens > 0 {
+		e.events = append(e.events, Event{Kind: Step, At: at, Tokens: work.Tokens})
+	}
+	if last && e.s.Unfinished() > 0 && f.b.Number == e.s.calls && work.Tokens == 0 {
+		e.core = at.Add(idleSleep)
+	}
+}
+
+// deliver turns a step's outputs into events. Tokens whose predecessor came with the step before share one gap and are
+// counted; first tokens and those after a longer gap are told one by one.
+func (e *Engine) deliver(at units.Time, cost Cost, work Work, outputs []Output) {
+	e.turn++
+	e.front = max(e.front, at).Add(cost.Deliver)
+	seen := e.front
+	step := Event{Kind: Step, At: at, Seen: seen, Tokens: work.Tokens, Gap: seen.Sub(e.lastSeen)}
+	for _, o := range outputs {
+		r := o.r
+		ev := Event{At: at, Seen: seen, Request: o.ID, Tokens: r.output}
+		switch {
+		case r.turn == 0:
+			ev.Kind = First
+		case r.turn < e.turn-1:
+			ev.Kind, ev.Gap = Late, seen.Sub(r.seen)
+		default:
+			step.Count++
+			ev.Kind, ev.Gap = Token, step.Gap
+		}
+		if ev.Kind != Token || e.every {
+			e.events = append(e.events, ev)
+		}
+		if o.Reason != NotFinished {
+			e.events = append(e.events, Event{Kind: Finished, At: at, Seen: seen, Request: o.ID, Tokens: r.output, Reason: o.Reason})
+		}
+		r.turn, r.seen = e.turn, seen
+	}
+	e.lastSeen = seen
+	e.events = append(e.events, step)
+}
+
+// drain gives the scheduler all requests that reached the core by now.
+func (e *Engine) drain(t units.Time) {
+	for e.intake.len() > 0 && e.intake.front().at <= t {
+		a := e.intake.pop()
+		if err := e.s.Add(a.r); err != nil {
+			panic(err) // checked by Submit
+		}
+		e.events = append(e.events, Event{Kind: Queued, At: t, Request: a.r.ID, Tokens: a.r.Prompt})
+	}
+}
+
+// note tells what a schedule decided.
+func (e *Engine) note(t units.Time, b *Batch) {
+	for _, p := range b.Preempted {
+		e.events = append(e.events, Event{Kind: Preempted, At: t, Request: p.ID, Tokens: p.Computed})
+	}
+	for _, a := range b.Admitted {
+		kind := Admitted
+		if a.Resumed {
+			kind = Resumed
+		}
+		e.events = append(e.events, Event{Kind: kind, At: t, Request: a.ID, Tokens: a.Hits})
+	}
+}
+
+func (e *Engine) applyCancels(t units.Time) {
+	for _, id := range e.cancels {
+		gone := e.s.Abort(id)
+		if !gone {
+			gone = e.intake.remove(func(a arrival) bool { return a.r.ID == id })
+		}
+		if gone {
+			e.events = append(e.events, Event{Kind: Cancelled, At: t, Request: id, Reason: Abort})
+		}
+	}
+	e.cancels = e.cancels[:0]
+}
+
+// Gauge returns the state as vLLM's metrics would show it now.
+func (e *Engine) Gauge() Gauge {
+	used, total := e.s.Used()
+	c := e.s.Counters()
+	return Gauge{
+		Running: e.s.Running(), Waiting: e.s.Waiting(), Arriving: e.intake.len(), Used: used, Total: total,
+		Steps: e.steps, Busy: e.busy, Preemptions: c.Preemptions, Queries: c.Queries, Hits: c.Hits,
+	}
+}
+
+// fifo is a queue that reuses its memory.
+type fifo[T any] struct {
+	items []T
+	head  int
+}
+
+func (q *fifo[T]) len() int  { return len(q.items) - q.head }
+func (q *fifo[T]) front() *T { return &q.items[q.head] }
+func (q *fifo[T]) push(x T) {
+	if q.head > 0 && len(q.items) == cap(q.items) && q.head >= len(q.items)/2 {
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	q.items = append(q.items, x)
+}
+
+func (q *fifo[T]) pop() T {
+	x := q.items[q.head]
+	var zero T
+	q.items[q.head] = zero
+	q.head++
+	if q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+	}
+	return x
+}
+
+func (q *fifo[T]) remove(match func(T) bool) bool {
+	for i := q.head; i < len(q.items); i++ {
+		if match(q.items[i]) {
+			q.items = append(q.items[:i], q.items[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
