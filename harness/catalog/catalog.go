@@ -20,13 +20,20 @@ type Model struct {
 	MaxModelLen       int // max_position_embeddings, or the smallest declared context length
 	TieWordEmbeddings bool
 	QKVBias           bool
+	OutputBias        bool // of the attention's output projection
+	MLPBias           bool
 	QKNorm            bool
+	PlainMLP          bool // up and down only, no gate
+	RotaryPositions   int  // length of the cosine and sine cache that is loaded once a model; 0 = none
+	RotaryDim         int
+	LearnedPositions  int    // rows of a position embedding; 0 = none
 	DType             string // of the checkpoint: bfloat16, float16, float32
 
 	MoE           *MoE           // nil for a dense model
 	MLA           *MLA           // nil unless multi-head latent attention
 	SlidingWindow *SlidingWindow // nil for full attention in every layer
 	Quantization  *Quantization  // of the checkpoint itself; nil for 16-bit weights
+	Multimodal    bool           // images enter beside the text
 	VisionParams  int64          // parameters of encoders that are loaded beside the language model
 }
 
@@ -38,6 +45,7 @@ type MoE struct {
 	SharedExperts          int // counted in experts of SharedIntermediateSize
 	SharedIntermediateSize int
 	DenseLayers            int // layers with a plain MLP of Model.IntermediateSize
+	ExpertBias             bool
 }
 
 // MLA is the latent attention of DeepSeek models: one latent vector a token and layer is cached.
@@ -57,7 +65,7 @@ type SlidingWindow struct {
 
 // Quantization is how the linear layers are stored. Embeddings, norms and lm_head stay 16-bit.
 type Quantization struct {
-	Method    string // awq gptq-int4 gptq-int8 fp8 w8a8
+	Method    string // awq gptq-int4 gptq-int8 fp8 w8a8 bitsandbytes mxfp4 nvfp4
 	Bits      int
 	GroupSize int // 0 = one scale a channel or tensor
 }

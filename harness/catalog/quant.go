@@ -1,0 +1,68 @@
+package catalog
+
+// quantization reads how the checkpoint stores its linear layers, in the words of the tools that made it.
+func (f *file) quantization(root *value, m *Model) {
+	v := root.given("quantization_config")
+	if v == nil {
+		return
+	}
+	if v.fields == nil {
+		f.fault(v.at, "quantization_config = %v, want an object", v)
+		return
+	}
+	method := f.text(v, "quant_method", "")
+	bits := f.whole(v, "bits", 1, f.whole(v, "w_bit", 1, 4))
+	group := f.whole(v, "group_size", -1, f.whole(v, "q_group_size", -1, 128))
+	switch method {
+	case "awq":
+		m.Quantization = &Quantization{Method: "awq", Bits: bits, GroupSize: max(0, group)}
+	case "gptq":
+		q := &Quantization{Method: "gptq-int4", Bits: bits, GroupSize: max(0, group)}
+		if bits == 8 {
+			q.Method = "gptq-int8"
+		}
+		m.Quantization = q
+	case "fp8", "fbgemm_fp8":
+		m.Quantization = &Quantization{Method: "fp8", Bits: 8}
+	case "bitsandbytes":
+		q := &Quantization{Method: "bitsandbytes", Bits: 4, GroupSize: 64}
+		if f.truth(v, "load_in_8bit", false) {
+			q.Bits, q.GroupSize = 8, 0
+		}
+		m.Quantization = q
+	case "mxfp4":
+		m.Quantization = &Quantization{Method: "mxfp4", Bits: 4, GroupSize: 32}
+	case "compressed-tensors":
+		m.Quantization = f.compressed(v)
+	default:
+		f.fault(v.at, "quantization_config.quant_method = %q, want awq, gptq, fp8, fbgemm_fp8, bitsandbytes, mxfp4 or compressed-tensors", method)
+	}
+}
+
+// compressed reads the first group of a compressed-tensors scheme.
+func (f *file) compressed(v *value) *Quantization {
+	q := &Quantization{Method: "w8a8", Bits: 8}
+	groups := v.given("config_groups")
+	if groups == nil || len(groups.keys) == 0 {
+		f.fault(v.at, "quantization_config.config_groups is missing")
+		return q
+	}
+	weights := groups.fields[groups.keys[0]].given("weights")
+	if weights == nil {
+		f.fault(groups.at, "config_groups.%s.weights is missing", groups.keys[0])
+		return q
+	}
+	q.Bits = f.whole(weights, "num_bits", 1, 8)
+	q.GroupSize = max(0, f.whole(weights, "group_size", -1, 0))
+	switch kind := f.text(weights, "type", "int"); {
+	case kind == "float" && q.Bits == 8:
+		q.Method = "fp8"
+	case kind == "float" && q.Bits == 4:
+		q.Method = "nvfp4"
+	case q.Bits == 4:
+		q.Method = "gptq-int4" // weights only, stored as GPTQ stores them
+	case groups.fields[groups.keys[0]].given("input_activations") == nil:
+		q.Method = "gptq-int8"
+	}
+	return q
+}
