@@ -26,6 +26,7 @@ type Engine struct {
 	core     units.Time // the core loop takes its next turn then, or waits for step's result
 	gpu      units.Time // the GPU is busy until then
 	waitsFor bool       // core is when the oldest step's result is there
+	executed bool       // the last turn of the core loop had something to compute
 	intake   fifo[arrival]
 	flight   fifo[flying]
 	cancels  []RequestID
@@ -116,6 +117,7 @@ func (e *Engine) takeTurn() {
 	t := e.core
 	e.drain(t)
 	e.applyCancels(t)
+	e.executed = false
 	if !e.s.HasWork() {
 		if e.flight.len() > 0 {
 			e.await(t)
@@ -133,16 +135,16 @@ func (e *Engine) takeTurn() {
 	done := t.Add(cost.Schedule)
 	start := max(done, e.gpu)
 	f := flying{b: b, cost: cost, end: start}
-	executed := b.Work.Tokens > 0
-	if executed {
+	e.executed = b.Work.Tokens > 0
+	if e.executed {
 		e.gpu = start.Add(cost.GPU)
 		e.busy += cost.GPU
 		e.steps++
 		f.end = e.gpu
 	}
 	e.flight.push(f)
-	if e.flight.len() < e.depth && (executed || e.s.HasWork()) {
-		e.core = done
+	if e.flight.len() < e.depth && (e.executed || e.s.HasWork()) {
+		e.core = e.rest(done)
 		return
 	}
 	e.await(done)
@@ -159,19 +161,24 @@ func (e *Engine) takeResult() {
 	f := e.flight.pop()
 	e.applyCancels(e.core)
 	e.waitsFor = false
-	last := e.flight.len() == 0 || e.flight.front().b.Work.Tokens == 0
 	work := f.b.Work
 	outputs := e.s.Update(f.b)
 	at := e.core.Add(f.cost.Update)
-	e.core = at
+	e.core = e.rest(at)
 	if len(outputs) > 0 {
 		e.deliver(at, f.cost, work, outputs)
 	} else if work.Tokens > 0 {
 		e.events = append(e.events, Event{Kind: Step, At: at, Tokens: work.Tokens})
 	}
-	if last && e.s.Unfinished() > 0 && f.b.Number == e.s.calls && work.Tokens == 0 {
-		e.core = at.Add(idleSleep)
+}
+
+// rest is when the core takes its next turn: at once, unless the last one found nothing to compute though requests
+// remain.
+func (e *Engine) rest(t units.Time) units.Time {
+	if !e.executed && e.s.Unfinished() > 0 {
+		return t.Add(idleSleep)
 	}
+	return t
 }
 
 // deliver turns a step's outputs into events. Tokens whose predecessor came with the step before share one gap and are

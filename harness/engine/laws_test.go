@@ -1,0 +1,165 @@
+package engine_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/testing-symbiote/symbiote/harness/engine"
+	"github.com/testing-symbiote/symbiote/harness/engine/enginetest"
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
+
+// play runs a load on a server under the Validator and returns all events.
+func play(t testing.TB, cfg engine.Config, load []enginetest.Sent, timer engine.StepTimer) []engine.Event {
+	t.Helper()
+	e, err := engine.New(cfg, timer)
+	require.NoError(t, err)
+	v := enginetest.NewValidator(cfg)
+	var all []engine.Event
+	advance := func(to units.Time) {
+		evs := e.Advance(to)
+		v.Saw(evs)
+		v.Gauge(e.Gauge())
+		all = append(all, evs...)
+	}
+	type gone struct {
+		at units.Time
+		id engine.RequestID
+	}
+	var leaves []gone
+	for _, s := range load {
+		if s.Cancel != units.Never {
+			leaves = append(leaves, gone{s.Cancel, s.ID})
+		}
+	}
+	slices.SortStableFunc(leaves, func(a, b gone) int { return int(min(1, max(-1, a.at-b.at))) })
+	for len(load)+len(leaves) > 0 {
+		if len(load) > 0 && (len(leaves) == 0 || load[0].At <= leaves[0].at) {
+			s := load[0]
+			load = load[1:]
+			advance(s.At)
+			if err := e.Submit(s.At, s.Request); err == nil {
+				v.Submitted(s.At, s.Request)
+			}
+			continue
+		}
+		advance(leaves[0].at)
+		e.Cancel(leaves[0].at, leaves[0].id)
+		leaves = leaves[1:]
+	}
+	for turns := 0; ; turns++ {
+		now, ok := e.Next()
+		if !ok {
+			break
+		}
+		require.Less(t, turns, 200_000, "the engine does not come to rest")
+		advance(now)
+	}
+	v.Idle(e.Gauge())
+	require.NoError(t, v.Err())
+	return all
+}
+
+func timerOf(seed uint64) enginetest.Linear {
+	l := enginetest.Linear{Base: 2 * units.Millisecond, PerToken: 10 * units.Microsecond, Schedule: units.Microsecond * units.Span(seed%5*300),
+		Update: 200 * units.Microsecond, Deliver: 50 * units.Microsecond, IntakeFor: 100 * units.Microsecond}
+	if seed%7 == 0 {
+		l.Deliver, l.IntakeFor, l.Update = 0, 0, 0
+	}
+	return l
+}
+
+func TestLaws(t *testing.T) {
+	for seed := range uint64(500) {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			cfg := enginetest.RandomServer(seed)
+			play(t, cfg, enginetest.RandomLoad(seed, cfg), timerOf(seed))
+		})
+	}
+}
+
+// All times doubled, all instants doubled: nothing in the engine has a scale of its own but the idle sleep, which this
+// server never enters.
+func TestTwiceAsSlowIsTwiceAsLate(t *testing.T) {
+	cfg := engine.Config{NumBlocks: 200, BlockSize: 16, MaxModelLen: 500, MaxNumSeqs: 8, MaxNumBatchedTokens: 256,
+		EnablePrefixCaching: true, EnableChunkedPrefill: true, EveryToken: true}
+	load := enginetest.RandomLoad(3, cfg)
+	once := play(t, cfg, load, enginetest.Linear{Base: units.Millisecond, PerToken: units.Microsecond})
+	for i := range load {
+		load[i].At *= 2
+		if load[i].Cancel != units.Never {
+			load[i].Cancel *= 2
+		}
+	}
+	twice := play(t, cfg, load, enginetest.Linear{Base: 2 * units.Millisecond, PerToken: 2 * units.Microsecond})
+	require.Equal(t, len(once), len(twice))
+	for i, e := range once {
+		e.At, e.Seen, e.Gap = 2*e.At, 2*e.Seen, 2*e.Gap
+		require.Equal(t, e, twice[i])
+	}
+}
+
+// What is sent after the last answer changes nothing before it.
+func TestTheFutureChangesNothing(t *testing.T) {
+	cfg := enginetest.RandomServer(11)
+	load := enginetest.RandomLoad(11, cfg)
+	before := play(t, cfg, load, timerOf(11))
+	end := before[len(before)-1].Seen.Add(units.Second)
+	load = append(load, enginetest.Sent{Request: engine.Request{ID: 9999, Prompt: 10, MaxTokens: 3}, At: end, Cancel: units.Never})
+	after := play(t, cfg, load, timerOf(11))
+	require.Equal(t, before, after[:len(before)])
+}
+
+// A request alone whose prompt fits the budget runs the same with any larger budget.
+func TestAloneAnyBudget(t *testing.T) {
+	cfg := engine.Config{NumBlocks: 200, BlockSize: 16, MaxModelLen: 1000, MaxNumSeqs: 8, MaxNumBatchedTokens: 300,
+		EnablePrefixCaching: true, EnableChunkedPrefill: true, AsyncScheduling: true, EveryToken: true}
+	load := []enginetest.Sent{{Request: engine.Request{ID: 1, Prompt: 300, MaxTokens: 50}, Cancel: units.Never}}
+	want := play(t, cfg, load, timerOf(1))
+	for _, budget := range []units.Tokens{301, 512, 8192} {
+		cfg.MaxNumBatchedTokens = budget
+		require.Equal(t, want, play(t, cfg, load, timerOf(1)))
+	}
+}
+
+// The Validator must be able to say no: each of these histories breaks a law.
+func TestValidatorFindsBrokenLaws(t *testing.T) {
+	cfg := engine.Config{NumBlocks: 10, BlockSize: 4, MaxModelLen: 64, MaxNumSeqs: 1, MaxNumBatchedTokens: 8}
+	req := engine.Request{ID: 1, Prompt: 4, MaxTokens: 2}
+	queued, admitted := engine.Event{Kind: engine.Queued, Request: 1}, engine.Event{Kind: engine.Admitted, Request: 1}
+	first := engine.Event{Kind: engine.First, Request: 1, Tokens: 1, At: 5, Seen: 5}
+	finished := engine.Event{Kind: engine.Finished, Request: 1, Tokens: 2, At: 6, Seen: 6, Reason: engine.Length}
+	for name, events := range map[string][]engine.Event{
+		"never submitted":     {{Kind: engine.Queued, Request: 7}},
+		"admitted unqueued":   {admitted},
+		"clock goes back":     {queued, admitted, first, {Kind: engine.Step, At: 4}},
+		"second token first":  {queued, admitted, {Kind: engine.First, Request: 1, Tokens: 2}},
+		"too many tokens":     {queued, admitted, first, {Kind: engine.Finished, Request: 1, Tokens: 3, At: 6, Seen: 6, Reason: engine.Length}},
+		"after the end":       {queued, admitted, first, finished, finished},
+		"budget":              {{Kind: engine.Step, Tokens: 9}},
+		"hits not in blocks":  {queued, {Kind: engine.Admitted, Request: 1, Tokens: 3}},
+		"resumed unpreempted": {queued, {Kind: engine.Resumed, Request: 1}},
+		"seats":               {queued, admitted, {Kind: engine.Queued, Request: 2}, {Kind: engine.Admitted, Request: 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := enginetest.NewValidator(cfg)
+			v.Submitted(0, req)
+			v.Submitted(0, engine.Request{ID: 2, Prompt: 4, MaxTokens: 2})
+			v.Saw(events)
+			require.Error(t, v.Err())
+		})
+	}
+	v := enginetest.NewValidator(cfg)
+	v.Submitted(0, req)
+	v.Saw([]engine.Event{queued, admitted, first, finished})
+	require.NoError(t, v.Err())
+	v.Gauge(engine.Gauge{Used: 1, Total: 9})
+	require.ErrorContains(t, v.Err(), "used while nothing runs")
+	v = enginetest.NewValidator(cfg)
+	v.Submitted(0, req)
+	v.Idle(engine.Gauge{Total: 9, Waiting: 1})
+	require.ErrorContains(t, v.Err(), "no end")
+}
