@@ -29,7 +29,7 @@ type Difference struct {
 // Scheduler replays scheduler vectors: files in the forms of vLLM's own recorded decisions, JSON or JSON lines, gzip by
 // name. Every step's schedule, order, hits, preemptions, queues, blocks and outputs must be the same.
 func Scheduler(files ...string) (SchedulerReport, error) {
-	var rep SchedulerReport
+	rep := SchedulerReport{First: []Difference{}}
 	for _, f := range files {
 		scenarios, err := readScenarios(f)
 		if err != nil {
