@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"github.com/testing-symbiote/symbiote/harness/catalog"
-	"github.com/testing-symbiote/symbiote/harness/units"
 )
 
 // kernels prices single operators of one shape on one GPU, in seconds. It works in floats and is asked at
@@ -42,7 +41,13 @@ func (k *kernels) multiply(w matrix, rows float64) float64 {
 	moved := float64(n*depth)*w.weightBytes + float64(rows*(n+depth))*2
 	memory := moved / k.gpu.Bandwidth
 	compute := 2 * rows * n * depth / peak
-	return float64(fit.FixedUS*micro) + max(memory, compute/k.fit.Sustained)/fit.Efficiency.At(rows)
+	return float64(fit.FixedUS*micro) + blend(memory, compute/k.fit.Sustained)/fit.Efficiency.At(rows)
+}
+
+// blend joins the time of memory and that of arithmetic: close to the larger one, more where they are equal,
+// because neither hides the other entirely.
+func blend(memory, compute float64) float64 {
+	return math.Cbrt(float64(memory*memory*memory) + float64(compute*compute*compute))
 }
 
 // linear is the time of all matrices of all layers for a step of rows tokens, routed experts included.
@@ -67,7 +72,7 @@ func (k *kernels) routed(rows float64) float64 {
 	width := 3 * float64(e.inner) * float64(k.shape.hidden)
 	memory := chosen * width * e.weightBytes / k.gpu.Bandwidth
 	compute := 2 * chosen * perExpert * width / peak
-	layer := float64(2*fit.FixedUS*micro) + max(memory, compute/k.fit.Sustained)/fit.Efficiency.At(perExpert)
+	layer := float64(2*fit.FixedUS*micro) + blend(memory, compute/k.fit.Sustained)/fit.Efficiency.At(max(1, perExpert))
 	return layer * float64(e.layers)
 }
 
@@ -113,23 +118,43 @@ func (k *kernels) sample(rows float64) float64 {
 		logits/(k.gpu.Bandwidth*k.fit.Sampling.Bandwidth)
 }
 
-// decodeBase and decodeSlope give the time of attention over all layers for n decodes: base + slope × context.
-func (k *kernels) decodeBase(n float64) float64 {
-	if n <= 0 {
-		return 0
+// A line is a time that grows with the context: base + slope × tokens, in seconds.
+type line struct{ base, slope float64 }
+
+// bends are the ratios of memory time to item time at which decode attention is held to its true curve; between
+// them it is the larger of two tangents, so that it stays a sum of integers.
+var bends = [...]float64{0, 0.4, 0.8, 1.4, 2.5, 5, math.Inf(1)}
+
+// decode returns the tangents of decode attention over all layers for n sequences, as a function of their summed
+// context.
+func (k *kernels) decode(n float64) [len(bends)]line {
+	a, s := &k.fit.Attention, &k.shape
+	layers := float64(s.layers)
+	items := float64(layers*a.ItemUS*micro) * n * float64(s.kvHeads)
+	read := layers * s.kvBytes / (k.gpu.Bandwidth * a.Bandwidth)
+	p := a.Overlap
+	var lines [len(bends)]line
+	for i, r := range bends {
+		switch {
+		case r == 0:
+			lines[i] = line{items, 0}
+		case math.IsInf(r, 1):
+			lines[i] = line{0, read}
+		default:
+			scale := math.Pow(1+math.Pow(r, p), 1/p-1)
+			lines[i] = line{items * scale, read * scale * math.Pow(r, p-1)}
+		}
 	}
-	a := &k.fit.Attention
-	return float64(k.shape.layers) * (float64(a.DecodeFixedUS*micro) + float64(n*a.DecodePerSeqUS*micro))
+	return lines
 }
 
-func (k *kernels) decodeSlope(n float64) float64 {
-	share := k.fit.Attention.DecodeBandwidth.At(max(1, n*float64(k.shape.kvHeads)))
-	return float64(k.shape.layers) * k.shape.kvBytes / (k.gpu.Bandwidth * share)
+// fixedAttention is what the attention kernels of all layers cost apart from their work.
+func (k *kernels) fixedAttention() float64 {
+	return float64(k.shape.layers) * k.fit.Attention.FixedUS * micro
 }
 
-// prefillRate returns the FLOP/s that prefill attention reaches for a chunk of q tokens.
-func (k *kernels) prefillRate(q float64) float64 {
-	return k.gpu.PeakBF16 * k.fit.Attention.PrefillEfficiency.At(q)
+// pairTime is the time of one pair of query and key of a prompt, over all layers and heads of this GPU.
+func (k *kernels) pairTime() float64 {
+	flops := 4 * float64(k.shape.heads*k.shape.headDim) * float64(k.shape.layers)
+	return flops / (k.gpu.PeakBF16 * k.fit.Attention.Peak)
 }
-
-func picoseconds(seconds float64) units.Span { return units.Seconds(seconds) }

@@ -16,7 +16,7 @@ func launchesOf(h Host, layers int, eager bool) launches {
 	l := launches{
 		us(h.SchedulePerStep), us(h.SchedulePerRequest), us(h.SchedulePerPrefill),
 		us(h.UpdatePerStep), us(h.UpdatePerToken), us(h.UpdatePerFinished),
-		us(h.LaunchFull), us(h.LaunchPiecewisePerStep + float64(h.LaunchPiecewise*float64(layers))),
+		us(h.LaunchFull * float64(layers)), us(h.LaunchPiecewisePerStep + float64(h.LaunchPiecewise*float64(layers))),
 		us(h.LaunchPiecewisePerStep + float64(h.LaunchCompiled*float64(layers))),
 		us(h.DeliverPerStep), us(h.DeliverPerToken), us(h.DeliverPerFinished),
 		us(h.IntakePerRequest), us(h.IntakePerToken),

@@ -9,8 +9,8 @@ func (g GPU) Validate() error {
 		curve Curve
 	}{
 		{"gemm_bf16", g.BF16.Efficiency}, {"gemm_fp8", g.FP8.Efficiency}, {"gemm_int8", g.INT8.Efficiency},
-		{"gemm_int4", g.INT4.Efficiency}, {"prefill", g.Attention.PrefillEfficiency},
-		{"decode", g.Attention.DecodeBandwidth}, {"sustained", Curve{{1, g.Sustained}}},
+		{"gemm_int4", g.INT4.Efficiency}, {"attention prefill_peak", Curve{{1, g.Attention.Peak}}},
+		{"attention bandwidth", Curve{{1, g.Attention.Bandwidth}}}, {"sustained", Curve{{1, g.Sustained}}},
 		{"elementwise", Curve{{1, g.Elementwise.Bandwidth}}}, {"sampling", Curve{{1, g.Sampling.Bandwidth}}},
 	}
 	for _, r := range g.AllReduce {
@@ -24,10 +24,10 @@ func (g GPU) Validate() error {
 			return fmt.Errorf("steptime: profile %s: %s: %w", g.ID, s.name, err)
 		}
 	}
-	for _, us := range []float64{g.BF16.FixedUS, g.FP8.FixedUS, g.INT8.FixedUS, g.INT4.FixedUS, g.Attention.PrefillFixedUS,
-		g.Attention.DecodeFixedUS, g.Attention.DecodePerSeqUS, g.Elementwise.FixedUS, g.Sampling.FixedUS} {
+	for _, us := range []float64{g.BF16.FixedUS, g.FP8.FixedUS, g.INT8.FixedUS, g.INT4.FixedUS, g.Attention.FixedUS,
+		g.Attention.ItemUS, g.Attention.ExtraKeys, g.Attention.Overlap - 1, g.Elementwise.FixedUS, g.Sampling.FixedUS} {
 		if us < 0 {
-			return fmt.Errorf("steptime: profile %s: a fixed time of %gµs, want ≥ 0", g.ID, us)
+			return fmt.Errorf("steptime: profile %s: a time or count of %g below what is possible", g.ID, us)
 		}
 	}
 	return g.Origin.validate(g.ID)

@@ -43,13 +43,17 @@ type GEMM struct {
 	Efficiency Curve   `json:"efficiency"` // [rows, share of the roofline]
 }
 
-// Attention is what the attention kernels reach.
+// Attention is what the attention kernels reach in one layer.
 type Attention struct {
-	PrefillFixedUS    float64 `json:"prefill_fixed_us"`
-	PrefillEfficiency Curve   `json:"prefill_efficiency"` // [query tokens, share of peak FLOP/s]
-	DecodeFixedUS     float64 `json:"decode_fixed_us"`
-	DecodePerSeqUS    float64 `json:"decode_per_seq_us"`
-	DecodeBandwidth   Curve   `json:"decode_bandwidth"` // [sequences × KV heads, share of the bandwidth]
+	FixedUS float64 `json:"fixed_us"`
+	// Decoding costs ItemUS for each sequence and KV head, and the reading of the cache at a share of the bandwidth;
+	// the two overlap as a norm of order Overlap (1 = they add, large = the longer one hides the other).
+	ItemUS    float64 `json:"item_us"`
+	Bandwidth float64 `json:"bandwidth"`
+	Overlap   float64 `json:"overlap"`
+	// A prompt's queries reach a share of the peak, as if each saw ExtraKeys more keys than it does.
+	Peak      float64 `json:"prefill_peak"`
+	ExtraKeys float64 `json:"prefill_extra_keys"`
 }
 
 // Stream is a kernel that moves bytes: a fixed time and a share of the bandwidth.
@@ -76,7 +80,7 @@ type GPU struct {
 	Elementwise Stream      `json:"elementwise"`
 	Sampling    Stream      `json:"sampling"`
 	AllReduce   []AllReduce `json:"all_reduce"`
-	Sustained   float64     `json:"sustained"` // share of the kernels' speed that a whole step keeps (clocks under load)
+	Sustained   float64     `json:"sustained"` // share of the kernels' arithmetic speed that whole steps keep (clocks under load)
 }
 
 // Host says what the CPU side costs, in microseconds.
@@ -94,7 +98,7 @@ type Host struct {
 	UpdatePerFinished  float64 `json:"update_per_finished_us"`
 
 	// Kernel launches: one graph, one graph a layer piece, or kernel by kernel.
-	LaunchFull             float64 `json:"launch_full_us"`
+	LaunchFull             float64 `json:"launch_full_per_layer_us"`
 	LaunchPiecewisePerStep float64 `json:"launch_piecewise_per_step_us"`
 	LaunchPiecewise        float64 `json:"launch_piecewise_per_layer_us"`
 	LaunchCompiled         float64 `json:"launch_compiled_per_layer_us"`

@@ -1,8 +1,6 @@
 package steptime
 
 import (
-	"math"
-	"math/bits"
 	"sort"
 
 	"github.com/testing-symbiote/symbiote/harness/deploy"
@@ -19,7 +17,7 @@ func (m *model) tabulate(d deploy.Deployment) {
 	}
 	tokens := max(d.Engine.MaxNumBatchedTokens, seqs, 2048)
 	all := func(rows float64) units.Span {
-		return picoseconds(k.linear(rows) + k.elementwise(rows) + k.reduce(rows))
+		return units.Seconds(k.linear(rows) + k.elementwise(rows) + k.reduce(rows))
 	}
 	m.rows = make([]units.Span, fine)
 	for t := 1; t < fine; t++ {
@@ -29,18 +27,16 @@ func (m *model) tabulate(d deploy.Deployment) {
 	for i := 1; i < len(m.coarse); i++ {
 		m.coarse[i] = all(float64(i * coarseStep))
 	}
-	m.sample, m.base, m.slope = make([]units.Span, seqs+1), make([]units.Span, seqs+1), make([]units.Span, seqs+1)
+	m.sample, m.lines = make([]units.Span, seqs+1), make([][len(bends)]tangent, seqs+1)
 	for n := 1; n <= seqs; n++ {
-		m.sample[n] = picoseconds(k.sample(float64(n)))
-		m.base[n] = picoseconds(k.decodeBase(float64(n)))
-		m.slope[n] = picoseconds(k.decodeSlope(float64(n)))
+		m.sample[n] = units.Seconds(k.sample(float64(n)))
+		for i, l := range k.decode(float64(n)) {
+			m.lines[n][i] = tangent{units.Seconds(l.base), units.Seconds(l.slope)}
+		}
 	}
-	pairs := 1024 * 4 * float64(k.shape.heads*k.shape.headDim) * float64(k.shape.layers)
-	m.prefill = make([]units.Span, 32)
-	for i := range m.prefill {
-		m.prefill[i] = picoseconds(pairs / k.prefillRate(1.5*math.Exp2(float64(i-1))))
-	}
-	m.chunk = picoseconds(float64(k.shape.layers) * k.fit.Attention.PrefillFixedUS * micro)
+	m.attention = units.Seconds(k.fixedAttention())
+	m.kilopairs = units.Seconds(1024 * k.pairTime())
+	m.extraKeys = int64(k.fit.Attention.ExtraKeys)
 	m.graphs(d, seqs)
 }
 
@@ -96,7 +92,7 @@ func (t Timer) Step(w *engine.Work) engine.Cost {
 			how = m.launch.piecewise
 		}
 	}
-	gpu := m.linear(rows) + m.sampling(w.Sampled) + m.attention(w)
+	gpu := m.linear(rows) + m.sampling(w.Sampled) + m.attend(w)
 	h := &m.launch
 	prepare := h.scheduleStep + h.scheduleRequest*units.Span(w.Running) + h.schedulePrefill*units.Span(len(w.Chunks))
 	update := h.updateStep + h.updateToken*units.Span(w.Sampled) + h.updateFinished*units.Span(w.Finishing)
@@ -134,14 +130,21 @@ func (m *model) linear(rows int) units.Span {
 
 func (m *model) sampling(rows int) units.Span { return m.sample[min(rows, len(m.sample)-1)] }
 
-// attention returns the time of a step's attention: decodes by their summed context, each chunk by its pairs of
-// query and key.
-func (m *model) attention(w *engine.Work) units.Span {
-	n := min(w.Decodes, len(m.base)-1)
-	sum := m.base[n] + m.slope[n]*units.Span(w.DecodeContext)
+// attend returns the time of a step's attention: decodes by their summed context, each chunk of a prompt by its
+// pairs of query and key.
+func (m *model) attend(w *engine.Work) units.Span {
+	sum := m.attention
+	if w.Decodes > 0 {
+		most := units.Span(0)
+		for _, l := range m.lines[min(w.Decodes, len(m.lines)-1)] {
+			most = max(most, l.base+l.slope*units.Span(w.DecodeContext))
+		}
+		sum += most
+	}
 	for _, c := range w.Chunks {
-		pairs := int64(c.Tokens)*int64(c.Context) + int64(c.Tokens)*int64(c.Tokens+1)/2
-		sum += m.chunk + m.prefill[bits.Len64(uint64(c.Tokens))]*units.Span(pairs/1024)
+		q := int64(c.Tokens)
+		pairs := q*(int64(c.Context)+m.extraKeys) + q*(q+1)/2
+		sum += m.kilopairs * units.Span(pairs) / 1024
 	}
 	return sum
 }

@@ -19,16 +19,19 @@ type model struct {
 	host    Host
 	launch  launches
 
-	rows     []units.Span // linear, elementwise and all-reduce by tokens, [0..fine)
-	coarse   []units.Span // the same every coarseStep tokens
-	sample   []units.Span // lm_head and sampling by sampled rows
-	base     []units.Span // decode attention without context, by decodes
-	slope    []units.Span // decode attention per token of context, by decodes
-	prefill  []units.Span // prefill attention per 1,024 query·key pairs, by log2 of the chunk
-	chunk    units.Span   // a chunk's own kernels
-	padded   []int32      // tokens of the graph that runs a step of so many tokens
-	maxGraph int
+	rows      []units.Span          // linear, elementwise and all-reduce by tokens, [0..fine)
+	coarse    []units.Span          // the same every coarseStep tokens
+	sample    []units.Span          // lm_head and sampling by sampled rows
+	lines     [][len(bends)]tangent // decode attention by decodes
+	attention units.Span            // the attention kernels' fixed time
+	kilopairs units.Span            // 1,024 pairs of query and key of a prompt
+	extraKeys int64                 // keys that every prompt token sees beyond its own
+	padded    []int32               // tokens of the graph that runs a step of so many tokens
+	maxGraph  int
 }
+
+// tangent is a line in picoseconds.
+type tangent struct{ base, slope units.Span }
 
 const (
 	fine       = 1025 // tokens up to which every step size has its own entry
