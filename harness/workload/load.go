@@ -1,0 +1,161 @@
+package workload
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
+
+// Load is a Workload: rows that leave when the arrivals say.
+type Load struct {
+	Rows     Source
+	Arrivals Arrivals // nil: a trace at its recorded times, anything else at once
+	Seed     uint64
+}
+
+// Seeded returns the same load, drawn from another seed.
+func (l Load) Seeded(seed uint64) Load { l.Seed = seed; return l }
+
+func (l Load) arrivals() Arrivals {
+	if l.Arrivals != nil {
+		return l.Arrivals
+	}
+	if _, ok := l.Rows.(*Trace); ok {
+		return Replay{}
+	}
+	return AllAtOnce{}
+}
+
+func (l Load) String() string {
+	return fmt.Sprintf("%v · %v · seed %d", l.Rows, l.arrivals(), l.Seed)
+}
+
+// Validate says what is wrong with the description. Play panics on a load that is not valid.
+func (l Load) Validate() error {
+	if l.Rows == nil {
+		return errors.New("workload: nothing is asked")
+	}
+	if err := l.Rows.validate(); err != nil {
+		return fmt.Errorf("workload: %w", err)
+	}
+	if err := l.arrivals().validate(); err != nil {
+		return fmt.Errorf("workload: arrivals: %w", err)
+	}
+	_, isTrace := l.Rows.(*Trace)
+	switch a := l.arrivals().(type) {
+	case Replay:
+		if !isTrace {
+			return errors.New("workload: replay needs the rows of a trace")
+		}
+	case Profile:
+	default:
+		if l.Rows.Len() == 0 {
+			return fmt.Errorf("workload: requests = 0, want > 0: %v never ends by itself", a)
+		}
+	}
+	return nil
+}
+
+// Play returns a fresh client; all clients of a Load do the same.
+func (l Load) Play() Player {
+	if err := l.Validate(); err != nil {
+		panic(err)
+	}
+	next := l.Rows.rows(l.Seed)
+	switch a := l.arrivals().(type) {
+	case Closed:
+		p := &closedPlayer{next: next, due: make([]units.Time, a.InFlight)}
+		p.fetch()
+		return p
+	case Replay:
+		times := a.times(l.Rows.(*Trace).arrivals, l.Seed)
+		i := 0
+		return newOpenPlayer(next, func() (units.Time, bool) {
+			if i >= len(times) {
+				return units.Never, false
+			}
+			i++
+			return times[i-1], true
+		})
+	default:
+		return newOpenPlayer(next, newClock(a, l.Seed, l.Rows.Len() > 0))
+	}
+}
+
+// openPlayer sends at the times of its clock, whatever the server does.
+type openPlayer struct {
+	next func() (Request, bool)
+	tick clock
+	req  Request // what leaves next, if ok
+	ok   bool
+}
+
+func newOpenPlayer(next func() (Request, bool), tick clock) *openPlayer {
+	p := &openPlayer{next: next, tick: tick}
+	p.fetch()
+	return p
+}
+
+func (p *openPlayer) fetch() {
+	if p.req, p.ok = p.next(); p.ok {
+		p.req.At, p.ok = p.tick()
+	}
+}
+
+func (p *openPlayer) Next() (units.Time, bool) {
+	if !p.ok {
+		return units.Never, false
+	}
+	return p.req.At, true
+}
+
+func (p *openPlayer) Send() Request {
+	if !p.ok {
+		panic("workload: Send, but nothing is due")
+	}
+	r := p.req
+	p.fetch()
+	return r
+}
+
+func (p *openPlayer) Done(int, units.Time) {}
+
+// closedPlayer sends the next row when an answer is complete.
+type closedPlayer struct {
+	next func() (Request, bool)
+	req  Request
+	ok   bool
+	due  []units.Time // free seats, by the time they became free; at most as many as may be in flight
+}
+
+func (p *closedPlayer) fetch() { p.req, p.ok = p.next() }
+
+func (p *closedPlayer) Next() (units.Time, bool) {
+	if !p.ok || len(p.due) == 0 {
+		return units.Never, false
+	}
+	return p.due[0], true
+}
+
+func (p *closedPlayer) Send() Request {
+	at, ok := p.Next()
+	if !ok {
+		panic("workload: Send, but nothing is due")
+	}
+	p.due = p.due[1:]
+	r := p.req
+	r.At = at
+	p.fetch()
+	return r
+}
+
+// Done keeps due ascending: front ends may report answers slightly out of order.
+func (p *closedPlayer) Done(_ int, at units.Time) {
+	i := len(p.due)
+	for i > 0 && p.due[i-1] > at {
+		i--
+	}
+	p.due = slices.Insert(p.due, i, at)
+}
