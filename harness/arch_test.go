@@ -40,7 +40,7 @@ var mayImport = []struct{ pkg, ours string }{
 	{"calibrate", "record steptime deploy catalog engine fixtures fixtures/calibration units"},
 	{"advise", "deploy stats slo failure units"},
 	{"report", "advise claims record stats slo deploy failure units"},
-	{"gate", "record"},
+	{"gate", "record units"},
 	{"backend", "deploy record workload"},
 	{"backend/backendtest", "backend nouns"},
 	{"backend/sim", "backend engine memory steptime catalog nouns"},
@@ -65,7 +65,8 @@ var mayImport = []struct{ pkg, ours string }{
 
 const nouns = "deploy failure record units workload"
 
-// mayTouchTheWorld may import net and ask the clock; the rest of the house gets time and input as arguments.
+// mayTouchTheWorld may import net and ask the clock, and so may what lies below it; the rest of the house gets time
+// and input as arguments.
 var mayTouchTheWorld = []string{"serve", "vllm", "backtest", "backend/live", "backend/ray", "cmd/symbiote"}
 
 // mayImportTesting may import testing outside a test file, as may every package whose name ends in "test".
@@ -160,7 +161,7 @@ func TestTheCoreOwnsNoClockAndNoNetwork(t *testing.T) {
 	for _, s := range all {
 		virtual := slices.Contains(s.imports(), "testing/synctest")
 		for _, path := range s.imports() {
-			if (path == "net" || strings.HasPrefix(path, "net/")) && path != "net/url" && !s.test && !slices.Contains(mayTouchTheWorld, s.pkg) {
+			if (path == "net" || strings.HasPrefix(path, "net/")) && path != "net/url" && !s.test && !worldly(s.pkg) {
 				t.Errorf("%s imports %s; only %q may", s.path, path, mayTouchTheWorld)
 			}
 		}
@@ -172,12 +173,16 @@ func TestTheCoreOwnsNoClockAndNoNetwork(t *testing.T) {
 			switch at := fset.Position(n.Pos()); {
 			case s.test && sel.Sel.Name == "Sleep" && !virtual:
 				t.Errorf("%s:%d: time.Sleep in a test; use testing/synctest, or hand the time in", s.path, at.Line)
-			case !s.test && slices.Contains(clock, sel.Sel.Name) && !slices.Contains(mayTouchTheWorld, s.pkg) && !strings.HasSuffix(s.pkg, "test"):
+			case !s.test && slices.Contains(clock, sel.Sel.Name) && !worldly(s.pkg) && !strings.HasSuffix(s.pkg, "test"):
 				t.Errorf("%s:%d: time.%s; only %q may ask the clock", s.path, at.Line, sel.Sel.Name, mayTouchTheWorld)
 			}
 			return true
 		})
 	}
+}
+
+func worldly(pkg string) bool {
+	return slices.ContainsFunc(mayTouchTheWorld, func(w string) bool { return pkg == w || strings.HasPrefix(pkg, w+"/") })
 }
 
 func isIdent(e ast.Expr, name string) bool {

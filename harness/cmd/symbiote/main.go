@@ -21,6 +21,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"backtest", "holds a model against what was really measured", backtestCommand},
+		{"gate", "compares two benchmark outputs and says regression or not", gateCommand},
 	}
 }
 
