@@ -30,6 +30,9 @@ func (g GPU) Validate() error {
 			return fmt.Errorf("steptime: profile %s: a time or count of %g below what is possible", g.ID, us)
 		}
 	}
+	if g.DefaultHost == "" {
+		return fmt.Errorf("steptime: profile %s: default_host is missing", g.ID)
+	}
 	return g.Origin.validate(g.ID)
 }
 

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/testing-symbiote/symbiote/fixtures/calibration"
+	"github.com/testing-symbiote/symbiote/harness/catalog"
 )
 
 // Origin says where the figures of a profile come from and how far they can be trusted.
@@ -72,6 +75,7 @@ type AllReduce struct {
 type GPU struct {
 	ID string `json:"gpu"`
 	Origin
+	DefaultHost string      `json:"default_host"` // the host profile of the machines that this GPU was measured in
 	BF16        GEMM        `json:"gemm_bf16"`
 	FP8         GEMM        `json:"gemm_fp8"`
 	INT8        GEMM        `json:"gemm_int8"`
@@ -112,17 +116,43 @@ type Host struct {
 	IntakePerToken     float64 `json:"intake_per_token_us"`
 }
 
-// GPUProfile returns the profile of one GPU.
-func GPUProfile(id string) (GPU, error) {
+// GPUProfile returns the profile of one GPU. A GPU without measurements of its own gets the figures of the nearest
+// measured one, as shares of its own datasheet; Derived then names that one.
+func GPUProfile(g catalog.GPU) (GPU, error) {
+	id, derived := g.ID, ""
+	if !slices.Contains(calibration.GPUs(), id) {
+		id = sibling(g)
+		derived = id
+	}
 	data, err := calibration.GPU(id)
 	if err != nil {
 		return GPU{}, err
 	}
-	var g GPU
-	if err := decode(data, "gpus/"+id+".json", &g); err != nil {
+	var p GPU
+	if err := decode(data, "gpus/"+id+".json", &p); err != nil {
 		return GPU{}, err
 	}
-	return g, g.Validate()
+	if derived != "" {
+		p.ID, p.Derived = g.ID, derived
+		p.Error = "not measured: the datasheet with what a " + derived + " reaches of its own; expect up to 25 % (there: " + p.Error + ")"
+	}
+	return p, p.Validate()
+}
+
+// sibling is the measured GPU whose kernels are most like those of g: the same architecture, else the same kind of
+// memory.
+func sibling(g catalog.GPU) string {
+	switch {
+	case strings.HasPrefix(g.Capability, "9"), strings.HasPrefix(g.Capability, "10"):
+		return "h100-sxm"
+	case strings.HasPrefix(g.Capability, "12"):
+		return "rtx-pro-6000"
+	case g.Capability == "8.9":
+		return "l40s"
+	case g.Capability == "8.0", g.Bandwidth > 1.2e12:
+		return "a100-80gb-sxm"
+	}
+	return "a10g"
 }
 
 // HostProfile returns the profile of one host.

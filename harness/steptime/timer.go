@@ -1,6 +1,7 @@
 package steptime
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/testing-symbiote/symbiote/harness/deploy"
@@ -38,21 +39,24 @@ const (
 	coarseStep = 64
 )
 
-// For returns the Timer of a deployment: the profile of its GPU and that of its host, applied to its model.
+// For returns the Timer of a deployment: the profile of its GPU and that of its host, applied to its model. No host
+// means the one that the GPU was measured with.
 func For(d deploy.Deployment) (Timer, error) {
-	fit, err := GPUProfile(d.GPU.ID)
+	fit, err := GPUProfile(d.GPU)
 	if err != nil {
 		return Timer{}, fmt.Errorf("steptime: gpu %s: %w", d.GPU.ID, err)
 	}
-	id := d.Host
-	if id == "" {
-		id = "default"
-	}
-	host, err := HostProfile(id)
+	host, err := HostProfile(cmp.Or(d.Host, fit.DefaultHost))
 	if err != nil {
-		return Timer{}, fmt.Errorf("steptime: host %s: %w", id, err)
+		return Timer{}, fmt.Errorf("steptime: host %s: %w", d.Host, err)
 	}
 	return New(d, fit, host)
+}
+
+// ErrorText says where the times come from and how wrong they are.
+func (t Timer) ErrorText() string {
+	gpu, host := t.kernels.fit, t.host
+	return fmt.Sprintf("GPU %s: %s. Host %s: %s.", gpu.ID, gpu.Error, host.ID, host.Error)
 }
 
 // New returns the Timer of a deployment under the given profiles.

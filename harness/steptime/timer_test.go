@@ -31,7 +31,7 @@ func decodes(n, context int) *engine.Work {
 
 func TestEveryProfileIsPhysical(t *testing.T) {
 	for _, id := range calibration.GPUs() {
-		p, err := steptime.GPUProfile(id)
+		p, err := steptime.GPUProfile(catalog.GPU{ID: id})
 		require.NoError(t, err)
 		require.Equal(t, id, p.ID)
 	}
