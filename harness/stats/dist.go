@@ -1,0 +1,135 @@
+package stats
+
+import (
+	"encoding/json"
+	"math"
+	"math/bits"
+	"slices"
+
+	"github.com/testing-symbiote/symbiote/harness/record"
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
+
+// Method is a way to read a percentile off a sample.
+type Method int
+
+const (
+	NearestRank Method = iota // the smallest value with at least this share at or below it: always one that was seen
+	Linear                    // interpolated between neighbours, as numpy does and most published figures are
+)
+
+// Dist is what is said of a distribution. N = 0 is a distribution of nothing, whose figures are not defined.
+type Dist struct {
+	N                             int64
+	Mean, P50, P90, P95, P99, Max units.Span
+}
+
+// Of summarizes a sample, which it sorts in place.
+func Of(m Method, sample []units.Span) Dist {
+	if len(sample) == 0 {
+		return Dist{}
+	}
+	slices.Sort(sample)
+	at := func(i int64) units.Span { return sample[i] }
+	d := read(m, int64(len(sample)), at)
+	d.Mean = mean(sample)
+	return d
+}
+
+// OfGaps summarizes weighted gaps exactly, without writing each of them out.
+func OfGaps(m Method, g record.Gaps) Dist {
+	if g.Count == 0 {
+		return Dist{}
+	}
+	items := slices.Clone(g.Items)
+	slices.SortFunc(items, func(a, b record.GapCount) int {
+		switch {
+		case a.Gap < b.Gap:
+			return -1
+		case a.Gap > b.Gap:
+			return 1
+		}
+		return 0
+	})
+	below := make([]int64, len(items)) // how many gaps there are up to and including this item
+	n := int64(0)
+	for i, it := range items {
+		n += it.N
+		below[i] = n
+	}
+	d := read(m, n, func(rank int64) units.Span {
+		i, _ := slices.BinarySearch(below, rank+1)
+		return items[i].Gap
+	})
+	d.Mean = meanGap(items, n)
+	return d
+}
+
+// meanGap sums in 128 bits: a long run of many requests waits for more than 106 days in all.
+func meanGap(items []record.GapCount, n int64) units.Span {
+	var high, low uint64
+	for _, it := range items {
+		h, l := bits.Mul64(uint64(it.Gap), uint64(it.N))
+		var carry uint64
+		low, carry = bits.Add64(low, l, 0)
+		high += h + carry
+	}
+	q, rest := bits.Div64(high, low, uint64(n))
+	if rest >= uint64(n-n/2) {
+		q++
+	}
+	return units.Span(q)
+}
+
+// read takes the percentiles from n sorted values.
+func read(m Method, n int64, at func(int64) units.Span) Dist {
+	p := func(percent int64) units.Span {
+		if m == NearestRank {
+			return at((n*percent+99)/100 - 1)
+		}
+		rank := (n - 1) * percent // in hundredths
+		low := at(rank / 100)
+		return low + units.Span(math.Round(float64(at(min(rank/100+1, n-1))-low)*float64(rank%100)/100))
+	}
+	return Dist{N: n, P50: p(50), P90: p(90), P95: p(95), P99: p(99), Max: at(n - 1)}
+}
+
+// mean is exact to the picosecond whatever the order: the sum is kept in two integers.
+func mean(sample []units.Span) units.Span {
+	n := units.Span(len(sample))
+	var whole, rest units.Span
+	for _, s := range sample {
+		whole += s / n
+		rest += s % n
+	}
+	return whole + (rest+n/2)/n
+}
+
+// Percentile reads one percentile, 0 to 100, off sorted values.
+func Percentile(m Method, sorted []float64, percent float64) float64 {
+	n := len(sorted)
+	if n == 0 {
+		return math.NaN()
+	}
+	if m == NearestRank {
+		return sorted[min(max(int(math.Ceil(float64(n)*percent/100))-1, 0), n-1)]
+	}
+	rank := float64(n-1) * percent / 100
+	i := min(max(int(rank), 0), n-1)
+	return sorted[i] + float64((rank-float64(i))*(sorted[min(i+1, n-1)]-sorted[i]))
+}
+
+// MarshalJSON writes milliseconds, and null for a distribution of nothing.
+func (d Dist) MarshalJSON() ([]byte, error) {
+	if d.N == 0 {
+		return []byte("null"), nil
+	}
+	return json.Marshal(struct {
+		Mean float64 `json:"mean"`
+		P50  float64 `json:"p50"`
+		P90  float64 `json:"p90"`
+		P95  float64 `json:"p95"`
+		P99  float64 `json:"p99"`
+		Max  float64 `json:"max"`
+	}{d.Mean.Milliseconds(), d.P50.Milliseconds(), d.P90.Milliseconds(), d.P95.Milliseconds(), d.P99.Milliseconds(), d.Max.Milliseconds()})
+}
