@@ -50,6 +50,8 @@ type Config struct {
 	// EveryToken asks for a Token event for each regular token too; without it the regular tokens of a step are
 	// counted in its Step event.
 	EveryToken bool
+	// Reference decides request by request in every step, also where decodes could be advanced in aggregate.
+	Reference bool
 }
 
 func (c Config) withDefaults() Config {

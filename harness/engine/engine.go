@@ -16,14 +16,15 @@ const idleSleep = units.Millisecond
 // Time moves when Advance is told so. Submit and Cancel are facts of the instant they name, which must not lie before
 // the last Advance.
 type Engine struct {
-	s     *Scheduler
+	cfg   Config
+	s     core
 	timer StepTimer
 	every bool
 	depth int // steps that may be in flight
 
 	now      units.Time
 	front    units.Time // the front end is busy until then
-	core     units.Time // the core loop takes its next turn then, or waits for step's result
+	core     units.Time // the core loop takes its next turn then, or waits for a step's result
 	gpu      units.Time // the GPU is busy until then
 	waitsFor bool       // core is when the oldest step's result is there
 	executed bool       // the last turn of the core loop had something to compute
@@ -36,6 +37,22 @@ type Engine struct {
 	steps    int        // executed steps with tokens
 	busy     units.Span // of the GPU
 	events   []Event
+}
+
+// core decides what a step computes. Scheduler looks at every request in every step and is the reference; aggregate
+// looks at what changes and must agree with it in every event and gauge.
+type core interface {
+	holds(RequestID) bool
+	add(Request)
+	Abort(RequestID) bool
+	HasWork() bool
+	Unfinished() int
+	Schedule() *Batch
+	Update(*Batch) []Output
+	Running() int
+	Waiting() int
+	Used() (used, total units.Blocks)
+	Counters() Counters
 }
 
 type arrival struct {
@@ -51,14 +68,18 @@ type flying struct {
 
 // New returns an idle engine with an empty cache.
 func New(cfg Config, timer StepTimer) (*Engine, error) {
-	s, err := NewScheduler(cfg)
+	ref, err := NewScheduler(cfg)
 	if err != nil {
 		return nil, err
 	}
 	if timer == nil {
 		return nil, fmt.Errorf("engine: no StepTimer")
 	}
-	e := &Engine{s: s, timer: timer, every: cfg.EveryToken, depth: s.cfg.PipelineParallelSize, core: units.Never}
+	cfg = ref.cfg
+	e := &Engine{cfg: cfg, s: ref, timer: timer, every: cfg.EveryToken, depth: cfg.PipelineParallelSize, core: units.Never}
+	if false && !cfg.Reference && cfg.aggregates() {
+		e.s = newAggregate(cfg)
+	}
 	if cfg.AsyncScheduling {
 		e.depth++
 	}
@@ -71,7 +92,7 @@ func (e *Engine) Submit(at units.Time, r Request) error {
 	if at < e.now {
 		panic(fmt.Sprintf("engine: Submit at %v, after Advance to %v", at, e.now))
 	}
-	if err := e.s.check(r); err != nil {
+	if err := e.cfg.check(r); err != nil {
 		return err
 	}
 	e.front = max(e.front, at).Add(e.timer.Intake(r.Prompt))
@@ -163,10 +184,11 @@ func (e *Engine) takeResult() {
 	e.waitsFor = false
 	work := f.b.Work
 	outputs := e.s.Update(f.b)
+	regular := f.b.decodes - f.b.dropped
 	at := e.core.Add(f.cost.Update)
 	e.core = e.rest(at)
-	if len(outputs) > 0 {
-		e.deliver(at, f.cost, work, outputs)
+	if regular > 0 || len(outputs) > 0 {
+		e.deliver(at, f.cost, work, regular, outputs)
 	} else if work.Tokens > 0 {
 		e.events = append(e.events, Event{Kind: Step, At: at, Tokens: work.Tokens})
 	}
@@ -183,19 +205,21 @@ func (e *Engine) rest(t units.Time) units.Time {
 
 // deliver turns a step's outputs into events. Tokens whose predecessor came with the step before share one gap and are
 // counted; first tokens and those after a longer gap are told one by one.
-func (e *Engine) deliver(at units.Time, cost Cost, work Work, outputs []Output) {
+func (e *Engine) deliver(at units.Time, cost Cost, work Work, regular int, outputs []Output) {
 	e.turn++
 	e.front = max(e.front, at).Add(cost.Deliver)
 	seen := e.front
-	step := Event{Kind: Step, At: at, Seen: seen, Tokens: work.Tokens, Gap: seen.Sub(e.lastSeen)}
+	step := Event{Kind: Step, At: at, Seen: seen, Tokens: work.Tokens, Gap: seen.Sub(e.lastSeen), Count: regular}
 	for _, o := range outputs {
-		r := o.r
-		ev := Event{At: at, Seen: seen, Request: o.ID, Tokens: r.output}
+		m := o.mark
+		ev := Event{At: at, Seen: seen, Request: o.ID, Tokens: o.Number}
 		switch {
-		case r.turn == 0:
+		case o.regular: // counted in the batch
+			ev.Kind = Token
+		case m.turn == 0:
 			ev.Kind = First
-		case r.turn < e.turn-1:
-			ev.Kind, ev.Gap = Late, seen.Sub(r.seen)
+		case m.turn < e.turn-1:
+			ev.Kind, ev.Gap = Late, seen.Sub(m.seen)
 		default:
 			step.Count++
 			ev.Kind, ev.Gap = Token, step.Gap
@@ -204,9 +228,9 @@ func (e *Engine) deliver(at units.Time, cost Cost, work Work, outputs []Output) 
 			e.events = append(e.events, ev)
 		}
 		if o.Reason != NotFinished {
-			e.events = append(e.events, Event{Kind: Finished, At: at, Seen: seen, Request: o.ID, Tokens: r.output, Reason: o.Reason})
+			e.events = append(e.events, Event{Kind: Finished, At: at, Seen: seen, Request: o.ID, Tokens: o.Number, Reason: o.Reason})
 		}
-		r.turn, r.seen = e.turn, seen
+		m.turn, m.seen = e.turn, seen
 	}
 	e.lastSeen = seen
 	e.events = append(e.events, step)
@@ -216,9 +240,10 @@ func (e *Engine) deliver(at units.Time, cost Cost, work Work, outputs []Output) 
 func (e *Engine) drain(t units.Time) {
 	for e.intake.len() > 0 && e.intake.front().at <= t {
 		a := e.intake.pop()
-		if err := e.s.Add(a.r); err != nil {
-			panic(err) // checked by Submit
+		if e.s.holds(a.r.ID) {
+			panic(fmt.Sprintf("engine: two requests %d", a.r.ID))
 		}
+		e.s.add(a.r)
 		e.events = append(e.events, Event{Kind: Queued, At: t, Request: a.r.ID, Tokens: a.r.Prompt})
 	}
 }
@@ -226,6 +251,9 @@ func (e *Engine) drain(t units.Time) {
 // note tells what a schedule decided.
 func (e *Engine) note(t units.Time, b *Batch) {
 	for _, p := range b.Preempted {
+		if p.mark != nil {
+			p.mark.turn, p.mark.seen = e.turn, e.lastSeen
+		}
 		e.events = append(e.events, Event{Kind: Preempted, At: t, Request: p.ID, Tokens: p.Computed})
 	}
 	for _, a := range b.Admitted {
@@ -286,6 +314,19 @@ func (q *fifo[T]) pop() T {
 		q.items, q.head = q.items[:0], 0
 	}
 	return x
+}
+
+func (q *fifo[T]) at(i int) T { return q.items[q.head+i] }
+
+func (q *fifo[T]) pushFront(x T) {
+	if q.head == 0 {
+		room := 16 + len(q.items)
+		items := make([]T, room+len(q.items), 2*(room+len(q.items)))
+		copy(items[room:], q.items)
+		q.items, q.head = items, room
+	}
+	q.head--
+	q.items[q.head] = x
 }
 
 func (q *fifo[T]) remove(match func(T) bool) bool {

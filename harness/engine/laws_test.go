@@ -15,14 +15,24 @@ import (
 // play runs a load on a server under the Validator and returns all events.
 func play(t testing.TB, cfg engine.Config, load []enginetest.Sent, timer engine.StepTimer) []engine.Event {
 	t.Helper()
+	all, _ := playGauged(t, cfg, load, timer)
+	return all
+}
+
+// playGauged also returns the gauge after every move of the clock.
+func playGauged(t testing.TB, cfg engine.Config, load []enginetest.Sent, timer engine.StepTimer) ([]engine.Event, []engine.Gauge) {
+	t.Helper()
 	e, err := engine.New(cfg, timer)
 	require.NoError(t, err)
 	v := enginetest.NewValidator(cfg)
 	var all []engine.Event
+	var gauges []engine.Gauge
 	advance := func(to units.Time) {
 		evs := e.Advance(to)
 		v.Saw(evs)
-		v.Gauge(e.Gauge())
+		g := e.Gauge()
+		v.Gauge(g)
+		gauges = append(gauges, g)
 		all = append(all, evs...)
 	}
 	type gone struct {
@@ -60,7 +70,7 @@ func play(t testing.TB, cfg engine.Config, load []enginetest.Sent, timer engine.
 	}
 	v.Idle(e.Gauge())
 	require.NoError(t, v.Err())
-	return all
+	return all, gauges
 }
 
 func timerOf(seed uint64) enginetest.Linear {
@@ -77,6 +87,30 @@ func TestLaws(t *testing.T) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			cfg := enginetest.RandomServer(seed)
 			play(t, cfg, enginetest.RandomLoad(seed, cfg), timerOf(seed))
+		})
+	}
+}
+
+// Decodes held in aggregate and decodes looked at one by one are the same server: every event, every gauge.
+func TestAggregateAgreesWithReference(t *testing.T) {
+	for seed := range uint64(200) {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			cfg := enginetest.RandomServer(seed)
+			load := enginetest.RandomLoad(seed, cfg)
+			if seed%8 != 0 { // most seeds where the aggregate serves
+				cfg.Policy, cfg.LongPrefillTokenThreshold, cfg.LongPrefillTokenThresholdAdaptive = engine.FCFS, 0, false
+				cfg.PrefillScheduleInterval, cfg.PipelineParallelSize = 0, 0
+			}
+			cfg.EveryToken = false
+			cfg.Reference = true
+			want, wantGauges := playGauged(t, cfg, load, timerOf(seed))
+			cfg.Reference = false
+			got, gotGauges := playGauged(t, cfg, load, timerOf(seed))
+			for i := range min(len(want), len(got)) {
+				require.Equal(t, want[i], got[i], "event %d", i)
+			}
+			require.Equal(t, len(want), len(got))
+			require.Equal(t, wantGauges, gotGauges)
 		})
 	}
 }

@@ -19,9 +19,18 @@ func mixRun(h uint64, source uint64, from, n units.Tokens) uint64 {
 	return mix(h ^ uint64(from)<<32 ^ uint64(n))
 }
 
+// text is a request's tokens, as far as prefix caching needs them.
+type text struct {
+	id         RequestID
+	shared     []units.Segment
+	hashes     []uint64 // of the leading full blocks, as far as they were needed
+	cursor     int      // where segmentAt stands in shared …
+	cursorFrom units.Tokens
+}
+
 // hashTo extends r.hashes, the chain hash of each full block, to n blocks. Equal chains of tokens have equal hashes:
 // a block's tokens are hashed as maximal runs, which the tokens alone determine.
-func (r *request) hashTo(n int, bs units.Tokens) {
+func (r *text) hashTo(n int, bs units.Tokens) {
 	for b := len(r.hashes); b < n; b++ {
 		h := uint64(0x6e6f6e65)
 		if b > 0 {
@@ -47,10 +56,10 @@ func (r *request) hashTo(n int, bs units.Tokens) {
 }
 
 // segmentAt returns the longest run of one source that starts at position at and ends before end. Positions are asked
-// for in rising order, so the cursor into Shared only moves forward.
-func (r *request) segmentAt(at, end units.Tokens) units.Segment {
-	for r.cursor < len(r.Shared) {
-		s := r.Shared[r.cursor]
+// for in rising order, so the cursor into shared only moves forward.
+func (r *text) segmentAt(at, end units.Tokens) units.Segment {
+	for r.cursor < len(r.shared) {
+		s := r.shared[r.cursor]
 		if at < r.cursorFrom+s.Len {
 			skip := at - r.cursorFrom
 			n := min(s.Len-skip, end-at)
@@ -59,7 +68,7 @@ func (r *request) segmentAt(at, end units.Tokens) units.Segment {
 		r.cursorFrom += s.Len
 		r.cursor++
 	}
-	return units.Segment{Source: OwnText(r.ID), From: at, Len: end - at}
+	return units.Segment{Source: OwnText(r.id), From: at, Len: end - at}
 }
 
 // hashTable maps a block hash to its cached blocks, first inserted first. It holds at most as many entries as there
@@ -96,6 +105,9 @@ func (t *hashTable) find(key uint64) (blockID, bool) {
 }
 
 func (t *hashTable) add(key uint64, b blockID) {
+	for int(b) >= len(t.dup) {
+		t.dup = append(t.dup, noBlock)
+	}
 	t.dup[b] = noBlock
 	i := t.slot(key)
 	if t.keys[i] == 0 {

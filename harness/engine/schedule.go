@@ -16,6 +16,18 @@ type Batch struct {
 	Free      units.Blocks // likewise
 	rows      []row
 	chunks    []Chunk
+
+	// An aggregate's batch holds its decodes as a number.
+	decodes int
+	dropped int       // of them, requests that ended before their token came
+	stale   []*member // of them, requests that were preempted meanwhile
+	singles []single  // prompt chunks
+}
+
+type single struct {
+	r     *member
+	n     units.Tokens
+	final bool // it ends the prompt, so it samples
 }
 
 // Admission is a request that entered running.
@@ -29,6 +41,7 @@ type Admission struct {
 type Preemption struct {
 	ID       RequestID
 	Computed units.Tokens
+	mark     *mark // set if its last token came with the last step that had output
 }
 
 type row struct {

@@ -19,18 +19,16 @@ var (
 // request is one request in the scheduler's hands.
 type request struct {
 	Request
+	text
+	mark
 	output    units.Tokens // output tokens known to the scheduler
 	computed  units.Tokens // leading positions whose KV is, or after the step in flight will be, in the cache
 	inFlight  units.Tokens // scheduled in steps whose output was not processed yet
 	stale     units.Tokens // of them, those of before a preemption
 	expected  units.Tokens // sampled tokens in flight that are not known yet (vLLM: output placeholders)
 	blocks    []blockID
-	hashes    []uint64 // of the leading full blocks, as far as they were needed
-	cached    int      // how many of blocks are registered in the prefix cache
-	preempted int      // how often
-
-	cursor     int // where segmentAt stands in Shared …
-	cursorFrom units.Tokens
+	cached    int // how many of blocks are registered in the prefix cache
+	preempted int // how often
 
 	nextDecode int // pipeline parallel: not scheduled before this schedule() call
 	row        int // index in the batch being scheduled, if scheduledAt is now
@@ -39,9 +37,12 @@ type request struct {
 	running    bool
 	deferred   bool // set aside in the waiting queue for another reason than capacity
 	finished   bool
+}
 
-	turn int        // Engine: the processed step that gave its last token …
-	seen units.Time // … and when clients saw it
+// mark is when a request's last token came: in which processed step that had output, and when clients saw it.
+type mark struct {
+	turn int
+	seen units.Time
 }
 
 func (r *request) tokens() units.Tokens { return r.Prompt + r.output }
@@ -113,30 +114,43 @@ func NewScheduler(cfg Config) (*Scheduler, error) {
 
 // Add puts a request at the tail of the waiting queue. MaxTokens is clipped to what max-model-len leaves.
 func (s *Scheduler) Add(q Request) error {
-	if err := s.check(q); err != nil {
+	if err := s.cfg.check(q); err != nil {
 		return err
 	}
-	r := s.newRequest()
-	r.Request = q
-	s.requests[q.ID] = r
-	s.waiting.push(r)
+	if s.holds(q.ID) {
+		return fmt.Errorf("request %d: %w", q.ID, errDuplicates)
+	}
+	s.add(q)
 	return nil
 }
 
+func (s *Scheduler) holds(id RequestID) bool { return s.requests[id] != nil }
+
+func (s *Scheduler) add(q Request) {
+	r := s.newRequest()
+	r.Request, r.id, r.shared = q, q.ID, q.Shared
+	s.requests[q.ID] = r
+	s.waiting.push(r)
+}
+
 // check says why a request can never be served.
-func (s *Scheduler) check(q Request) error {
-	if q.Prompt < 1 || q.Prompt >= s.cfg.MaxModelLen {
-		return fmt.Errorf("request %d: prompt = %d tokens, max-model-len %d: %w", q.ID, q.Prompt, s.cfg.MaxModelLen, ErrPrompt)
+func (c Config) check(q Request) error {
+	if q.Prompt < 1 || q.Prompt >= c.MaxModelLen {
+		return fmt.Errorf("request %d: prompt = %d tokens, max-model-len %d: %w", q.ID, q.Prompt, c.MaxModelLen, ErrPrompt)
 	}
 	if q.MaxTokens < 1 {
 		return fmt.Errorf("request %d: max_tokens = %d, want > 0: %w", q.ID, q.MaxTokens, ErrPrompt)
 	}
-	longest := min(q.Prompt+q.MaxTokens-1, s.cfg.MaxModelLen-1)
-	if need := units.CeilDiv(longest, s.cfg.BlockSize); units.Blocks(need) > s.cfg.NumBlocks-1 {
-		return fmt.Errorf("request %d: %d tokens need %d blocks of %d: %w", q.ID, longest, need, s.cfg.NumBlocks-1, ErrNeverFits)
+	longest := min(q.Prompt+q.MaxTokens-1, c.MaxModelLen-1)
+	if need := units.CeilDiv(longest, c.BlockSize); units.Blocks(need) > c.NumBlocks-1 {
+		return fmt.Errorf("request %d: %d tokens need %d blocks of %d: %w", q.ID, longest, need, c.NumBlocks-1, ErrNeverFits)
 	}
-	if s.requests[q.ID] != nil {
-		return fmt.Errorf("request %d: %w", q.ID, errDuplicates)
+	var shared units.Tokens
+	for _, g := range q.Shared {
+		shared += g.Len
+	}
+	if shared > q.Prompt {
+		return fmt.Errorf("request %d: %d shared tokens in a prompt of %d: %w", q.ID, shared, q.Prompt, ErrPrompt)
 	}
 	return nil
 }
@@ -145,7 +159,7 @@ func (s *Scheduler) newRequest() *request {
 	if k := len(s.spare) - 1; k >= 0 {
 		r := s.spare[k]
 		s.spare = s.spare[:k]
-		*r = request{blocks: r.blocks[:0], hashes: r.hashes[:0]}
+		*r = request{blocks: r.blocks[:0], text: text{hashes: r.hashes[:0]}}
 		return r
 	}
 	return &request{}

@@ -1,12 +1,19 @@
 package engine
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
 
 // Output is one sampled token, and the end of the request if it was the last.
 type Output struct {
-	ID     RequestID
-	Reason Reason
-	r      *request // valid until the next Add
+	ID      RequestID
+	Number  units.Tokens // of the token among the request's, from 1
+	Reason  Reason
+	seq     int64
+	regular bool  // counted in the batch's decodes, so that only its mark and its end are told
+	mark    *mark // valid until the next Add
 }
 
 // Update takes a step's result: one token for each request whose chunk reached the end of what is known of it. The
@@ -37,7 +44,7 @@ func (s *Scheduler) Update(b *Batch) []Output {
 			s.register(r, r.computed-r.inFlight)
 		}
 		reason := s.stop(r)
-		s.outputs = append(s.outputs, Output{ID: r.ID, Reason: reason, r: r})
+		s.outputs = append(s.outputs, Output{ID: r.ID, Number: r.output, Reason: reason, mark: &r.mark})
 		if reason != NotFinished {
 			if r.running {
 				left = true

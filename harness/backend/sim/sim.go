@@ -1,0 +1,237 @@
+// Package sim serves workloads in virtual time: a player, the engine, and a loop that jumps from one instant at which
+// something happens to the next.
+//
+//	run, err := sim.Backend{}.Run(ctx, d, w) // a deployment that does not start is run.Failure, not err
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/testing-symbiote/symbiote/harness/deploy"
+	"github.com/testing-symbiote/symbiote/harness/engine"
+	"github.com/testing-symbiote/symbiote/harness/failure"
+	"github.com/testing-symbiote/symbiote/harness/memory"
+	"github.com/testing-symbiote/symbiote/harness/record"
+	"github.com/testing-symbiote/symbiote/harness/steptime"
+	"github.com/testing-symbiote/symbiote/harness/units"
+	"github.com/testing-symbiote/symbiote/harness/workload"
+)
+
+// Backend is the simulated backend. The zero value is ready.
+type Backend struct {
+	// NumBlocks replaces the planned number of KV blocks, for a server whose real number is known; 0 = as planned.
+	NumBlocks units.Blocks
+	// Progress, if set, is called now and then with how far the run has come.
+	Progress func(at units.Time, sent, done int)
+	// Watch, if set, sees every event of every engine, for tests and event logs.
+	Watch func(replica int, events []engine.Event)
+}
+
+// NewEngine returns the engine of one replica of d, planned and resolved as vLLM would.
+func NewEngine(d deploy.Deployment) (*engine.Engine, memory.Plan, error) {
+	r, _, err := d.Resolve()
+	if err != nil {
+		return nil, memory.Plan{}, err
+	}
+	plan, err := memory.For(r)
+	if err != nil {
+		return nil, plan, err
+	}
+	timer, err := steptime.For(r)
+	if err != nil {
+		return nil, plan, err
+	}
+	e, err := engine.New(Config(r, plan.NumBlocks), timer)
+	return e, plan, err
+}
+
+// Config is the scheduler's view of a resolved deployment with so many KV blocks.
+func Config(d deploy.Deployment, blocks units.Blocks) engine.Config {
+	e := d.Engine
+	c := engine.Config{
+		NumBlocks: blocks, BlockSize: units.Tokens(e.BlockSize), MaxModelLen: units.Tokens(e.MaxModelLen),
+		MaxNumSeqs: e.MaxNumSeqs, MaxNumActiveSeqs: e.MaxNumActiveSeqs, MaxNumBatchedTokens: units.Tokens(e.MaxNumBatchedTokens),
+		Policy: engine.Policy(e.SchedulingPolicy), EnablePrefixCaching: on(e.EnablePrefixCaching), EnableChunkedPrefill: on(e.EnableChunkedPrefill),
+		LongPrefillTokenThreshold: units.Tokens(e.LongPrefillTokenThreshold), LongPrefillTokenThresholdAdaptive: e.LongPrefillTokenThresholdAdaptive,
+		SchedulerReserveFullISL: on(e.SchedulerReserveFullISL), Watermark: e.Watermark, PrefillScheduleInterval: e.PrefillScheduleInterval,
+		AsyncScheduling: on(e.AsyncScheduling), PipelineParallelSize: e.PipelineParallelSize,
+	}
+	switch v := d.Version(); {
+	case !v.AtLeast(24, 0):
+		c.Rules = engine.V023
+	case !v.AtLeast(31, 0):
+		c.Rules = engine.V028
+	}
+	return c
+}
+
+func on(b *bool) bool { return b != nil && *b }
+
+// Run plays w against the replicas of d.
+func (b Backend) Run(ctx context.Context, d deploy.Deployment, w workload.Workload) (*record.Run, error) {
+	run := &record.Run{}
+	var refused *failure.Error
+	r, warnings, err := d.Resolve()
+	if errors.As(err, &refused) {
+		run.Failure = refused
+		return run, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	timer, err := steptime.For(r)
+	if err != nil {
+		return nil, err
+	}
+	run.Warnings = warnings
+	run.Provenance = record.Provenance{Backend: "sim", VLLMVersion: r.VLLMVersion, Host: r.Host, ModelError: timer.ErrorText()}
+	blocks := b.NumBlocks
+	if blocks == 0 {
+		plan, err := memory.For(r)
+		if errors.As(err, &refused) {
+			run.Failure = refused
+			return run, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		blocks = plan.NumBlocks
+		run.Warnings = append(run.Warnings, plan.Warnings...)
+	}
+	run.Engine.NumBlocks = blocks
+	p := &play{Backend: b, player: w.Play(), clips: r.Version().AtLeast(31, 0), maxModelLen: units.Tokens(r.Engine.MaxModelLen)}
+	p.rec.run = run
+	for range max(r.Pipeline.Replicas, 1) {
+		e, err := engine.New(Config(r, blocks), timer)
+		if err != nil {
+			return nil, err
+		}
+		p.replicas = append(p.replicas, replica{Engine: e})
+	}
+	if err := p.loop(ctx); err != nil {
+		return run, err
+	}
+	return run, nil
+}
+
+// play is one run under way.
+type play struct {
+	Backend
+	player      workload.Player
+	replicas    []replica
+	rec         recorder
+	clips       bool // max_tokens beyond max-model-len is clipped, not rejected
+	maxModelLen units.Tokens
+	turns       int
+}
+
+type replica struct {
+	*engine.Engine
+	answers []answer // complete, not yet seen by their clients; in order
+}
+
+type answer struct {
+	id   int
+	seen units.Time
+}
+
+// loop jumps to the earliest of: an answer reaches its client, a client sends, an engine moves. At one instant they go in
+// this order, so that a client that reacts at once is served as one.
+func (p *play) loop(ctx context.Context) error {
+	for {
+		if p.turns++; p.turns%4096 == 0 {
+			if err := ctx.Err(); err != nil {
+				p.rec.finish(p.replicas)
+				return err
+			}
+			if p.Progress != nil {
+				p.Progress(p.rec.last, len(p.rec.run.Requests), p.rec.done)
+			}
+		}
+		now, what, k := units.Never, nothing, 0
+		for i := range p.replicas {
+			if a := p.replicas[i].answers; len(a) > 0 && a[0].seen < now {
+				now, what, k = a[0].seen, answered, i
+			}
+		}
+		if t, ok := p.player.Next(); ok && t < now {
+			now, what = t, sends
+		}
+		for i := range p.replicas {
+			if t, ok := p.replicas[i].Next(); ok && t < now {
+				now, what, k = t, moves, i
+			}
+		}
+		switch what {
+		case nothing:
+			p.rec.finish(p.replicas)
+			return nil
+		case answered:
+			a := p.replicas[k].answers[0]
+			p.replicas[k].answers = p.replicas[k].answers[1:]
+			p.player.Done(a.id, a.seen)
+		case sends:
+			if err := p.send(now); err != nil {
+				return err
+			}
+		case moves:
+			p.advance(k, now)
+		}
+	}
+}
+
+const (
+	nothing = iota
+	answered
+	sends
+	moves
+)
+
+// send hands the player's next request to its replica. One that can never be served ends here, as a result.
+func (p *play) send(now units.Time) error {
+	q := p.player.Send()
+	if q.Replica < 0 || q.Replica >= len(p.replicas) {
+		return fmt.Errorf("sim: request %d goes to replica %d of %d", q.ID, q.Replica, len(p.replicas))
+	}
+	if err := p.rec.sent(q, now); err != nil {
+		return err
+	}
+	r := &p.replicas[q.Replica]
+	err := p.admissible(q)
+	if err == nil {
+		p.advance(q.Replica, now)
+		err = r.Submit(now, engine.Request{
+			ID: engine.RequestID(q.ID), Prompt: q.Prompt, MaxTokens: q.Output, Shared: q.Shared, Cached: q.Cached, Priority: q.Priority, Arrival: now,
+		})
+	}
+	if err != nil {
+		p.rec.rejected(q.ID, err)
+		p.player.Done(q.ID, now)
+	}
+	return nil
+}
+
+// admissible is the front end's check of versions that refuse what the newest clip.
+func (p *play) admissible(q workload.Request) error {
+	if !p.clips && q.Prompt+q.Output > p.maxModelLen {
+		return fmt.Errorf("request %d: %d prompt + %d output tokens, max-model-len %d: %w", q.ID, q.Prompt, q.Output, p.maxModelLen, engine.ErrPrompt)
+	}
+	return nil
+}
+
+// advance moves one engine and notes what happened.
+func (p *play) advance(k int, now units.Time) {
+	r := &p.replicas[k]
+	events := r.Advance(now)
+	if p.Watch != nil {
+		p.Watch(k, events)
+	}
+	for i := range events {
+		if id, ok := p.rec.event(&events[i]); ok {
+			r.answers = append(r.answers, answer{id, events[i].Seen})
+		}
+	}
+	p.rec.gauge(k, now, r.Gauge())
+}

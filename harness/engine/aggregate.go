@@ -1,0 +1,477 @@
+package engine
+
+import (
+	"math"
+	"slices"
+
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
+
+// aggregate decides exactly what Scheduler decides, for the common configurations in which all decodes advance by one
+// token each step, without looking at each of them in each step: a step costs as much as what changes in it.
+//
+// The call counter is the decodes' clock. A request that ended its prompt in call k0 with c0 tokens known will have
+// computed c0 + k − k0 tokens after call k, wants a new block in calls of one phase modulo the block size, and is
+// complete after a call that is known from the start. So the decodes are held as a number, a sum, a count for each phase
+// and a heap of ends.
+type aggregate struct {
+	cfg       Config
+	depth     int // steps that may be in flight
+	budget    units.Tokens
+	free      *freeList
+	requests  map[RequestID]*member
+	order     []*member // running, in order of admission; nil where one has left
+	running   int
+	waiting   fifo[*member]
+	partial   *member // the one running request that is still in its prompt; it is the last
+	calls     int
+	processed int
+	unsent    bool
+	admitted  int64
+
+	decodes int
+	base    int64   // Σ c0 − k0 over the decodes
+	phases  []int32 // decodes that need a block in calls ≡ i modulo the block size
+	ends    endHeap // last calls of decodes
+	stops   endHeap // calls after which a stop token ends a request, which nobody can foresee
+	ending  fifo[end]
+
+	flights []*Batch
+	batches []*Batch
+	graves  fifo[grave]
+	hits    []int32
+	outputs []Output
+	stats   Counters
+}
+
+// state is where a member stands.
+type state uint8
+
+const (
+	inQueue  state = iota
+	inPrompt       // running, part of the prompt to come
+	inDecode       // running, counted in the aggregates
+	inLast         // running, last token scheduled, not counted any more
+	isGone
+)
+
+// member is one request in the aggregate's hands.
+type member struct {
+	Request
+	text
+	mark
+	state     state
+	share     int // leading full blocks that consist of shared text
+	output    units.Tokens
+	computed  units.Tokens // while inPrompt
+	nodes     []int32      // its leading blocks, as far as somebody may hit them
+	plain     int          // further blocks, while inPrompt
+	cached    int          // how many of nodes are registered
+	preempted int
+	place     int // in order
+	seq       int64
+
+	k0, last, cut int // first and last call of this stay that samples; calls from cut on do not have it
+	c0            units.Tokens
+	first         units.Tokens // output tokens before call k0
+	epoch         int
+}
+
+// grave is an ended member that steps up to call may still refer to; after them it is used again.
+type grave struct {
+	r    *member
+	call int
+}
+
+// end is an entry of a heap: r leaves after call at.
+type end struct {
+	at    int
+	seq   int64
+	epoch int
+	r     *member
+}
+
+func (e end) valid() bool { return e.r.state != isGone && e.epoch == e.r.epoch && e.at < e.r.cut }
+
+// aggregates says whether aggregate can serve this configuration.
+func (c Config) aggregates() bool {
+	return c.Policy == FCFS && c.LongPrefillTokenThreshold == 0 && !c.LongPrefillTokenThresholdAdaptive &&
+		c.PipelineParallelSize == 1 && c.PrefillScheduleInterval == 1 && !c.EveryToken &&
+		min(c.MaxNumBatchedTokens, c.MaxNumScheduledTokens) >= units.Tokens(c.MaxNumSeqs)
+}
+
+func newAggregate(cfg Config) *aggregate {
+	a := &aggregate{
+		cfg: cfg, depth: 1, budget: min(cfg.MaxNumBatchedTokens, cfg.MaxNumScheduledTokens),
+		free:     newFreeList(int(cfg.NumBlocks)-1, cfg.EnablePrefixCaching, cfg.Rules == V023),
+		requests: make(map[RequestID]*member), phases: make([]int32, cfg.BlockSize),
+	}
+	if cfg.AsyncScheduling {
+		a.depth = 2
+	}
+	return a
+}
+
+func (a *aggregate) holds(id RequestID) bool { return a.requests[id] != nil }
+
+func (a *aggregate) add(q Request) {
+	r := &member{}
+	if a.graves.len() > 0 && a.graves.front().call <= a.processed {
+		r = a.graves.pop().r
+		*r = member{nodes: r.nodes[:0], text: text{hashes: r.hashes[:0]}, epoch: r.epoch + 1}
+	}
+	r.Request, r.id, r.shared = q, q.ID, q.Shared
+	r.MaxTokens = min(q.MaxTokens, a.cfg.MaxModelLen-q.Prompt)
+	if a.cfg.EnablePrefixCaching {
+		var shared units.Tokens
+		for _, g := range q.Shared {
+			shared += g.Len
+		}
+		r.share = int(shared / a.cfg.BlockSize)
+	}
+	r.k0, r.last, r.cut = math.MaxInt, math.MaxInt, math.MaxInt
+	a.requests[q.ID] = r
+	a.waiting.push(r)
+}
+
+// Schedule decides the next step.
+func (a *aggregate) Schedule() *Batch {
+	a.calls++
+	a.unsent = false
+	if len(a.order) > 64 && a.running < len(a.order)/2 {
+		a.order = slices.DeleteFunc(a.order, func(m *member) bool { return m == nil })
+		for i, m := range a.order {
+			m.place = i
+		}
+	}
+	a.leave(a.calls - 1)
+	for len(a.ends) > 0 && a.ends[0].at <= a.calls {
+		if e := a.ends.pop(); e.valid() {
+			a.ending.push(e)
+		}
+	}
+	b := a.newBatch()
+	need := int(a.phases[a.calls%len(a.phases)])
+	ok := true
+	if need <= a.free.free {
+		a.free.take(need)
+	} else {
+		ok = a.scarce(b)
+	}
+	b.decodes = a.decodes
+	left := a.budget - units.Tokens(a.decodes)
+	if p := a.partial; p != nil && ok && left > 0 {
+		n := min(p.tokens()-p.computed, left)
+		if a.roomFor(p, n, b) {
+			a.chunk(b, p, n)
+			left -= n
+		}
+	}
+	if len(b.Preempted) == 0 {
+		a.admit(b, left)
+	}
+	a.commit(b)
+	return b
+}
+
+func (r *member) tokens() units.Tokens { return r.Prompt + r.output }
+
+// leave takes those whose last token was scheduled in call x or before out of the decodes.
+func (a *aggregate) leave(x int) {
+	for i := range a.ending.len() {
+		e := a.ending.at(i)
+		if e.at > x {
+			return
+		}
+		if e.valid() && e.r.state == inDecode {
+			a.uncount(e.r)
+			e.r.state = inLast
+		}
+	}
+}
+
+func (a *aggregate) phase(r *member) int {
+	bs := len(a.phases)
+	return ((r.k0-int(r.c0)+1)%bs + bs) % bs
+}
+
+func (a *aggregate) count(r *member) {
+	a.decodes++
+	a.base += int64(r.c0) - int64(r.k0)
+	a.phases[a.phase(r)]++
+}
+
+func (a *aggregate) uncount(r *member) {
+	a.decodes--
+	a.base -= int64(r.c0) - int64(r.k0)
+	a.phases[a.phase(r)]--
+}
+
+// scarce is the running pass when not every decode that needs a block can have one: in order, each takes a block or has
+// others preempted for it, the last admitted first; false if that came to the request itself, which ends the pass.
+func (a *aggregate) scarce(b *Batch) bool {
+	now := a.calls % len(a.phases)
+	for i := 0; i < len(a.order); i++ {
+		r := a.order[i]
+		if r == nil || r.state != inDecode || a.phase(r) != now {
+			continue
+		}
+		for a.free.free < 1 {
+			v := a.youngest()
+			a.preempt(b, v)
+			if v == r {
+				return false
+			}
+		}
+		a.free.take(1)
+	}
+	return true
+}
+
+// roomFor says whether there are blocks for n more prompt tokens of p. If not, p, which is the last in running, goes.
+func (a *aggregate) roomFor(p *member, n units.Tokens, b *Batch) bool {
+	if a.blocksFor(p.computed+n)-len(p.nodes)-p.plain <= a.free.free {
+		return true
+	}
+	a.preempt(b, p)
+	return false
+}
+
+func (a *aggregate) youngest() *member {
+	for k := len(a.order) - 1; ; k-- {
+		if r := a.order[k]; r != nil {
+			return r
+		}
+		a.order = a.order[:k]
+	}
+}
+
+func (a *aggregate) blocksFor(n units.Tokens) int {
+	return int(units.CeilDiv(min(n, a.cfg.MaxModelLen), a.cfg.BlockSize))
+}
+
+// known is the number of output tokens that were processed.
+func (a *aggregate) known(r *member) units.Tokens {
+	if r.state == inPrompt || r.state == inQueue || a.processed < r.k0 {
+		return r.output
+	}
+	return r.first + units.Tokens(min(a.processed, r.last)-r.k0+1)
+}
+
+// preempt frees all blocks of a running request and puts it at the head of the waiting queue. What it has in flight will
+// be delivered all the same.
+func (a *aggregate) preempt(b *Batch, r *member) {
+	p := Preemption{ID: r.ID, Computed: r.computed}
+	switch {
+	case r.state == inPrompt:
+		a.partial = nil
+	default:
+		r.output = a.known(r)
+		s := min(a.calls-1, r.last)
+		p.Computed = r.c0 + units.Tokens(s-r.k0)
+		if a.processed >= r.k0 {
+			p.mark = &r.mark
+		}
+		for _, f := range a.flights {
+			if f.Number > r.k0 && f.Number < r.last {
+				f.stale = append(f.stale, r)
+			}
+		}
+	}
+	a.vacate(r, a.calls-1, true)
+	r.state, r.computed, r.cut = inQueue, 0, a.calls
+	r.preempted++
+	a.stats.Preemptions++
+	b.Preempted = append(b.Preempted, p)
+	a.waiting.pushFront(r)
+}
+
+// vacate takes r out of running and frees its blocks; call is the last one that may have scheduled it. If its text may
+// be asked for again, blocks that are cached stay findable.
+func (a *aggregate) vacate(r *member, call int, keep bool) {
+	if r.state == inDecode {
+		a.uncount(r)
+	}
+	held, reg := len(r.nodes)+r.plain, r.computed
+	if r.state != inPrompt {
+		s := min(call, r.last)
+		held = a.blocksFor(r.c0 + units.Tokens(s-r.k0))
+		reg = r.c0 + units.Tokens(max(0, max(min(a.processed, r.last), s-a.depth+1)-r.k0))
+	}
+	full := int(reg / a.cfg.BlockSize)
+	if !a.cfg.EnablePrefixCaching {
+		full = 0
+	}
+	if keep || r.Open {
+		r.hashTo(full, a.cfg.BlockSize)
+		for len(r.nodes) < full {
+			e := a.free.node()
+			a.free.register(e, r.hashes[len(r.nodes)])
+			r.nodes = append(r.nodes, e)
+		}
+	}
+	hashed := max(0, full-len(r.nodes))
+	a.free.release(r.nodes, hashed, held-len(r.nodes)-hashed)
+	r.nodes, r.plain, r.cached = r.nodes[:0], 0, 0
+	a.order[r.place] = nil
+	a.running--
+}
+
+// lookup finds the longest cached prefix of r, in a.hits, and returns its length in tokens.
+func (a *aggregate) lookup(r *member) units.Tokens {
+	a.hits = a.hits[:0]
+	most := int((r.tokens() - 1) / a.cfg.BlockSize)
+	if r.Cached > 0 && r.preempted == 0 {
+		return min(r.Cached/a.cfg.BlockSize, units.Tokens(most)) * a.cfg.BlockSize
+	}
+	if !a.cfg.EnablePrefixCaching {
+		return 0
+	}
+	if r.preempted == 0 {
+		most = min(most, r.share)
+	}
+	for i := range most {
+		r.hashTo(i+1, a.cfg.BlockSize)
+		e, ok := a.free.cache.find(r.hashes[i])
+		if !ok {
+			break
+		}
+		a.hits = append(a.hits, e)
+	}
+	return units.Tokens(len(a.hits)) * a.cfg.BlockSize
+}
+
+// admit is the waiting pass.
+func (a *aggregate) admit(b *Batch, left units.Tokens) {
+	for left > 0 && a.running < a.cfg.MaxNumActiveSeqs && a.waiting.len() > 0 {
+		r := *a.waiting.front()
+		hits := a.lookup(r)
+		n := r.tokens() - hits
+		if !a.cfg.EnableChunkedPrefill && n > left {
+			return
+		}
+		n = min(n, left)
+		extra := a.free.inFreeList(a.hits) - len(a.hits)
+		if a.running > 0 {
+			extra += int(a.cfg.Watermark * float64(a.cfg.NumBlocks))
+		}
+		if a.cfg.SchedulerReserveFullISL && a.blocksFor(r.tokens())+extra > a.free.free || a.blocksFor(hits+n)+extra > a.free.free {
+			return
+		}
+		a.waiting.pop()
+		for _, e := range a.hits {
+			a.free.touch(e)
+		}
+		r.nodes = append(r.nodes[:0], a.hits...)
+		r.cached, r.plain, r.computed = len(a.hits), 0, hits
+		a.note(r, hits)
+		r.state, r.place, r.seq = inPrompt, len(a.order), a.admitted
+		a.admitted++
+		a.order = append(a.order, r)
+		a.running++
+		b.Admitted = append(b.Admitted, Admission{ID: r.ID, Hits: hits, Resumed: r.preempted > 0})
+		a.chunk(b, r, n)
+		left -= n
+	}
+}
+
+func (a *aggregate) note(r *member, hits units.Tokens) {
+	switch {
+	case !a.cfg.EnablePrefixCaching:
+	case r.preempted > 0:
+		a.stats.ResumedRequests++
+		a.stats.ResumedQueries += r.tokens()
+		a.stats.ResumedHits += hits
+	default:
+		a.stats.Requests++
+		a.stats.Queries += r.tokens()
+		a.stats.Hits += hits
+	}
+}
+
+// chunk schedules n prompt tokens of r, for which there is room.
+func (a *aggregate) chunk(b *Batch, r *member, n units.Tokens) {
+	need := a.blocksFor(r.computed+n) - len(r.nodes) - r.plain
+	a.free.take(need)
+	for ; need > 0 && len(r.nodes) < r.share && r.plain == 0; need-- {
+		r.nodes = append(r.nodes, a.free.node())
+	}
+	r.plain += need
+	r.computed += n
+	if full := min(int(r.computed/a.cfg.BlockSize), len(r.nodes)); full > r.cached {
+		r.hashTo(full, a.cfg.BlockSize)
+		for ; r.cached < full; r.cached++ {
+			a.free.register(r.nodes[r.cached], r.hashes[r.cached])
+		}
+	}
+	s := single{r: r, n: n, final: r.computed == r.tokens()}
+	b.singles = append(b.singles, s)
+	a.partial = r
+	if s.final {
+		a.partial = nil
+		a.startDecode(r)
+	}
+}
+
+// startDecode puts r, whose prompt ends in this call, among the decodes of the calls to come.
+func (a *aggregate) startDecode(r *member) {
+	r.epoch++
+	r.k0, r.c0, r.first, r.cut = a.calls, r.computed, r.output, math.MaxInt
+	r.last = a.calls + int(r.MaxTokens-r.output) - 1
+	r.state = inLast
+	if r.last > a.calls {
+		r.state = inDecode
+	}
+	if r.StopAt > 0 && r.StopAt < r.MaxTokens {
+		if at := a.calls + int(r.StopAt-r.output) - 1; at > a.calls {
+			a.stops.push(end{at: at, seq: r.seq, epoch: r.epoch, r: r})
+		}
+	}
+}
+
+// commit enters the new decodes and sums up the work.
+func (a *aggregate) commit(b *Batch) {
+	w := &b.Work
+	*w = Work{Decodes: b.decodes, DecodeContext: units.Tokens(a.base + int64(a.decodes)*int64(a.calls)), Tokens: units.Tokens(b.decodes),
+		Sampled: b.decodes, Admitted: len(b.Admitted), Running: a.running}
+	for i := range a.ending.len() {
+		if e := a.ending.at(i); e.at == a.calls && e.valid() {
+			w.Finishing++
+		}
+	}
+	b.chunks = b.chunks[:0]
+	for _, s := range b.singles {
+		w.Tokens += s.n
+		if s.n == 1 {
+			w.Decodes++
+			w.DecodeContext += s.r.computed
+		} else {
+			b.chunks = append(b.chunks, Chunk{Tokens: s.n, Context: s.r.computed - s.n})
+		}
+		if !s.final {
+			continue
+		}
+		w.Sampled++
+		if s.r.state == inDecode {
+			a.count(s.r)
+			a.ends.push(end{at: s.r.last, seq: s.r.seq, epoch: s.r.epoch, r: s.r})
+		} else {
+			w.Finishing++
+		}
+	}
+	w.Chunks = b.chunks
+	b.Waiting, b.Free = a.waiting.len(), units.Blocks(a.free.free)
+	a.flights = append(a.flights, b)
+}
+
+func (a *aggregate) newBatch() *Batch {
+	b := &Batch{}
+	if k := len(a.batches) - 1; k >= 0 {
+		b = a.batches[k]
+		a.batches = a.batches[:k]
+	}
+	b.Number = a.calls
+	b.Admitted, b.Preempted, b.singles, b.stale = b.Admitted[:0], b.Preempted[:0], b.singles[:0], b.stale[:0]
+	b.decodes, b.dropped = 0, 0
+	return b
+}

@@ -1,0 +1,172 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
+
+// Update takes a step's result. Regular tokens of decodes are only counted, in the batch; the outputs are the others, and
+// the ends.
+func (a *aggregate) Update(b *Batch) []Output {
+	a.outputs = a.outputs[:0]
+	a.processed = b.Number
+	a.flights = append(a.flights[:0], a.flights[1:]...)
+	for _, r := range b.stale {
+		r.output++
+		a.outputs = append(a.outputs, Output{ID: r.ID, Number: r.output, regular: true, mark: &r.mark})
+	}
+	a.leave(b.Number)
+	for a.ending.len() > 0 && a.ending.front().at <= b.Number {
+		if e := a.ending.pop(); e.valid() {
+			reason := Length
+			if e.r.StopAt == e.r.MaxTokens {
+				reason = Stop
+			}
+			a.outputs = append(a.outputs, Output{ID: e.r.ID, Number: e.r.MaxTokens, Reason: reason, regular: true, mark: &e.r.mark, seq: e.seq})
+			a.finish(e.r)
+		}
+	}
+	a.stop(b)
+	for _, s := range b.singles {
+		if s.final && s.r.state != isGone {
+			a.sampled(b, s.r)
+		}
+	}
+	a.batches = append(a.batches, b)
+	return a.outputs
+}
+
+// stop ends the requests whose stop token this step sampled. They were scheduled once more since: those rows are void.
+func (a *aggregate) stop(b *Batch) {
+	from := len(a.outputs)
+	for len(a.stops) > 0 && a.stops[0].at <= b.Number {
+		e := a.stops.pop()
+		if !e.valid() {
+			continue
+		}
+		a.outputs = append(a.outputs, Output{ID: e.r.ID, Number: e.r.StopAt, Reason: Stop, regular: true, mark: &e.r.mark, seq: e.seq})
+		a.drop(e.r)
+		a.finish(e.r)
+	}
+	if from == len(a.outputs) {
+		return
+	}
+	// Ends by stop token and by length are told in the order of their rows.
+	slices.SortStableFunc(a.outputs, func(x, y Output) int { return int(x.seq - y.seq) })
+}
+
+// sampled is the first token of a stay: r's prompt, or its recomputation, is complete.
+func (a *aggregate) sampled(b *Batch, r *member) {
+	o := Output{ID: r.ID, mark: &r.mark}
+	if r.state == inQueue { // preempted since: the token counts, nothing else does
+		r.output++
+		o.Number = r.output
+	} else {
+		o.Number = r.first + 1
+	}
+	switch {
+	case r.StopAt > 0 && o.Number == r.StopAt:
+		o.Reason = Stop
+	case o.Number == r.MaxTokens:
+		o.Reason = Length
+	}
+	a.outputs = append(a.outputs, o)
+	if o.Reason != NotFinished {
+		if r.state != inQueue {
+			a.drop(r)
+		}
+		a.finish(r)
+	}
+}
+
+// drop voids r's rows in the steps in flight.
+func (a *aggregate) drop(r *member) {
+	for _, f := range a.flights {
+		if f.Number > r.k0 && f.Number <= r.last && f.Number < r.cut {
+			f.dropped++
+			f.stale = slices.DeleteFunc(f.stale, func(o *member) bool { return o == r })
+		}
+	}
+}
+
+// finish ends a request that is running, or waits after a preemption.
+func (a *aggregate) finish(r *member) {
+	if r.state == inQueue {
+		a.waiting.remove(func(o *member) bool { return o == r })
+	} else {
+		if r.state == inPrompt {
+			a.partial = nil
+		}
+		a.vacate(r, a.calls, false)
+	}
+	r.state = isGone
+	a.unsent = true
+	delete(a.requests, r.ID)
+	a.graves.push(grave{r, a.calls})
+}
+
+// Abort removes a request and frees its blocks at once; false if it is not here (any more).
+func (a *aggregate) Abort(id RequestID) bool {
+	r := a.requests[id]
+	if r == nil {
+		return false
+	}
+	a.drop(r)
+	a.finish(r)
+	return true
+}
+
+func (a *aggregate) HasWork() bool      { return len(a.requests) > 0 || a.unsent }
+func (a *aggregate) Unfinished() int    { return len(a.requests) }
+func (a *aggregate) Running() int       { return a.running }
+func (a *aggregate) Waiting() int       { return a.waiting.len() }
+func (a *aggregate) Counters() Counters { return a.stats }
+
+func (a *aggregate) Used() (used, total units.Blocks) {
+	total = a.cfg.NumBlocks - 1
+	return total - units.Blocks(a.free.free), total
+}
+
+// endHeap is a binary heap of ends, earliest first, then in order of admission.
+type endHeap []end
+
+func (h endHeap) less(i, j int) bool {
+	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
+}
+
+func (h *endHeap) push(e end) {
+	*h = append(*h, e)
+	s := *h
+	for i := len(s) - 1; i > 0; {
+		p := (i - 1) / 2
+		if !s.less(i, p) {
+			return
+		}
+		s[i], s[p] = s[p], s[i]
+		i = p
+	}
+}
+
+func (h *endHeap) pop() end {
+	s := *h
+	top, last := s[0], len(s)-1
+	s[0] = s[last]
+	s[last] = end{}
+	s = s[:last]
+	*h = s
+	for i := 0; ; {
+		c := 2*i + 1
+		if c >= last {
+			return top
+		}
+		if c+1 < last && s.less(c+1, c) {
+			c++
+		}
+		if !s.less(c, i) {
+			return top
+		}
+		s[i], s[c] = s[c], s[i]
+		i = c
+	}
+}
