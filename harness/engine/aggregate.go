@@ -35,6 +35,7 @@ type aggregate struct {
 	ends    endHeap // last calls of decodes
 	stops   endHeap // calls after which a stop token ends a request, which nobody can foresee
 	ending  fifo[end]
+	leaving []end
 
 	flights []*Batch
 	batches []*Batch

@@ -17,17 +17,16 @@ func (a *aggregate) Update(b *Batch) []Output {
 		a.outputs = append(a.outputs, Output{ID: r.ID, Number: r.output, regular: true, mark: &r.mark})
 	}
 	a.leave(b.Number)
+	a.leaving = a.leaving[:0]
 	for a.ending.len() > 0 && a.ending.front().at <= b.Number {
 		if e := a.ending.pop(); e.valid() {
-			reason := Length
-			if e.r.StopAt == e.r.MaxTokens {
-				reason = Stop
-			}
-			a.outputs = append(a.outputs, Output{ID: e.r.ID, Number: e.r.MaxTokens, Reason: reason, regular: true, mark: &e.r.mark, seq: e.seq})
-			a.finish(e.r)
+			a.leaving = append(a.leaving, e)
 		}
 	}
-	a.stop(b)
+	a.stopped(b)
+	for _, e := range a.leaving {
+		a.end(e)
+	}
 	for _, s := range b.singles {
 		if s.final && s.r.state != isGone {
 			a.sampled(b, s.r)
@@ -37,23 +36,29 @@ func (a *aggregate) Update(b *Batch) []Output {
 	return a.outputs
 }
 
-// stop ends the requests whose stop token this step sampled. They were scheduled once more since: those rows are void.
-func (a *aggregate) stop(b *Batch) {
-	from := len(a.outputs)
+// stopped adds those whose stop token this step sampled to the leaving ones, in the order of their rows.
+func (a *aggregate) stopped(b *Batch) {
+	n := len(a.leaving)
 	for len(a.stops) > 0 && a.stops[0].at <= b.Number {
-		e := a.stops.pop()
-		if !e.valid() {
-			continue
+		if e := a.stops.pop(); e.valid() {
+			a.leaving = append(a.leaving, e)
 		}
-		a.outputs = append(a.outputs, Output{ID: e.r.ID, Number: e.r.StopAt, Reason: Stop, regular: true, mark: &e.r.mark, seq: e.seq})
-		a.drop(e.r)
-		a.finish(e.r)
 	}
-	if from == len(a.outputs) {
-		return
+	if len(a.leaving) > n {
+		slices.SortFunc(a.leaving, func(x, y end) int { return int(x.seq - y.seq) })
 	}
-	// Ends by stop token and by length are told in the order of their rows.
-	slices.SortStableFunc(a.outputs, func(x, y Output) int { return int(x.seq - y.seq) })
+}
+
+// end tells a decode's end. If a stop token ended it, it was scheduled once more since: those rows are void.
+func (a *aggregate) end(e end) {
+	r := e.r
+	o := Output{ID: r.ID, Number: r.MaxTokens, Reason: Length, regular: true, mark: &r.mark}
+	if r.StopAt > 0 && r.StopAt <= r.MaxTokens {
+		o.Number, o.Reason = r.StopAt, Stop
+	}
+	a.outputs = append(a.outputs, o)
+	a.drop(r)
+	a.finish(r)
 }
 
 // sampled is the first token of a stay: r's prompt, or its recomputation, is complete.

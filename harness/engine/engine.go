@@ -77,7 +77,7 @@ func New(cfg Config, timer StepTimer) (*Engine, error) {
 	}
 	cfg = ref.cfg
 	e := &Engine{cfg: cfg, s: ref, timer: timer, every: cfg.EveryToken, depth: cfg.PipelineParallelSize, core: units.Never}
-	if false && !cfg.Reference && cfg.aggregates() {
+	if !cfg.Reference && cfg.aggregates() {
 		e.s = newAggregate(cfg)
 	}
 	if cfg.AsyncScheduling {

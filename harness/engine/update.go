@@ -11,7 +11,6 @@ type Output struct {
 	ID      RequestID
 	Number  units.Tokens // of the token among the request's, from 1
 	Reason  Reason
-	seq     int64
 	regular bool  // counted in the batch's decodes, so that only its mark and its end are told
 	mark    *mark // valid until the next Add
 }

@@ -44,6 +44,10 @@ func RandomServer(seed uint64) engine.Config {
 		c.LongPrefillTokenThreshold = units.Tokens(pick(4, 16))
 		c.LongPrefillTokenThresholdAdaptive = chance(0.5)
 	}
+	if c.LongPrefillTokenThreshold > 0 && !c.EnablePrefixCaching {
+		// Small chunks admitted one by one, all thrown away at each preemption: vLLM's rules can then preempt for ever.
+		c.SchedulerReserveFullISL = true
+	}
 	if chance(0.2) {
 		c.PrefillScheduleInterval = pick(2, 4)
 	}
