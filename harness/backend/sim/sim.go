@@ -23,6 +23,8 @@ import (
 type Backend struct {
 	// NumBlocks replaces the planned number of KV blocks, for a server whose real number is known; 0 = as planned.
 	NumBlocks units.Blocks
+	// Reference looks at every request in every step, also where decodes can be advanced in aggregate.
+	Reference bool
 	// Progress, if set, is called now and then with how far the run has come.
 	Progress func(at units.Time, sent, done int)
 	// Watch, if set, sees every event of every engine, for tests and event logs.
@@ -31,19 +33,15 @@ type Backend struct {
 
 // NewEngine returns the engine of one replica of d, planned and resolved as vLLM would.
 func NewEngine(d deploy.Deployment) (*engine.Engine, memory.Plan, error) {
-	r, _, err := d.Resolve()
-	if err != nil {
-		return nil, memory.Plan{}, err
-	}
-	plan, err := memory.For(r)
+	plan, err := memory.For(d)
 	if err != nil {
 		return nil, plan, err
 	}
-	timer, err := steptime.For(r)
+	timer, err := steptime.For(plan.Deployment)
 	if err != nil {
 		return nil, plan, err
 	}
-	e, err := engine.New(Config(r, plan.NumBlocks), timer)
+	e, err := engine.New(Config(plan.Deployment, plan.NumBlocks), timer)
 	return e, plan, err
 }
 
@@ -97,14 +95,16 @@ func (b Backend) Run(ctx context.Context, d deploy.Deployment, w workload.Worklo
 		if err != nil {
 			return nil, err
 		}
-		blocks = plan.NumBlocks
-		run.Warnings = append(run.Warnings, plan.Warnings...)
+		blocks, r = plan.NumBlocks, plan.Deployment
+		run.Warnings = plan.Warnings
 	}
 	run.Engine.NumBlocks = blocks
 	p := &play{Backend: b, player: w.Play(), clips: r.Version().AtLeast(31, 0), maxModelLen: units.Tokens(r.Engine.MaxModelLen)}
 	p.rec.run = run
 	for range max(r.Pipeline.Replicas, 1) {
-		e, err := engine.New(Config(r, blocks), timer)
+		cfg := Config(r, blocks)
+		cfg.Reference = b.Reference
+		e, err := engine.New(cfg, timer)
 		if err != nil {
 			return nil, err
 		}

@@ -20,6 +20,7 @@ type command struct {
 
 func commands() []command {
 	return []command{
+		{"simulate", "runs a workload on the simulated engine", simulateCommand},
 		{"backtest", "holds a model against what was really measured", backtestCommand},
 		{"gate", "compares two benchmark outputs and says regression or not", gateCommand},
 	}
