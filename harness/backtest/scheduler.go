@@ -221,7 +221,7 @@ func (d *drive) statistics(want step, st engine.State) string {
 		PReq: c.ResumedRequests - d.stats.ResumedRequests, PQ: int(c.ResumedQueries - d.stats.ResumedQueries), PH: int(c.ResumedHits - d.stats.ResumedHits),
 	}
 	d.stats = c
-	got := stats{Running: d.s.Running(), Waiting: d.s.Waiting(), Usage: st.Usage}
+	got := vectorStats{Running: d.s.Running(), Waiting: d.s.Waiting(), Usage: st.Usage}
 	if want.Stats.Skipped != nil {
 		k := d.s.Deferred()
 		got.Waiting, got.Skipped = got.Waiting-k, &k

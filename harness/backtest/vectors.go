@@ -70,18 +70,18 @@ type vectorRequest struct {
 }
 
 type step struct {
-	Step       int      `json:"step"`
-	Iter       int      `json:"iter"`
-	Sched      *pairs   `json:"sched"`
-	New        pairs    `json:"new"`
-	Resumed    pairs    `json:"resumed"`
-	Preempted  []string `json:"preempted"`
-	After      after    `json:"after_schedule"`
-	Processed  *int     `json:"processed_step"`
-	Outputs    []string `json:"outputs"`
-	Stats      *stats   `json:"stats"`
-	FreeAfter  []int    `json:"free_after"`
-	UsageAfter *float64 `json:"usage_after"`
+	Step       int          `json:"step"`
+	Iter       int          `json:"iter"`
+	Sched      *pairs       `json:"sched"`
+	New        pairs        `json:"new"`
+	Resumed    pairs        `json:"resumed"`
+	Preempted  []string     `json:"preempted"`
+	After      after        `json:"after_schedule"`
+	Processed  *int         `json:"processed_step"`
+	Outputs    []string     `json:"outputs"`
+	Stats      *vectorStats `json:"stats"`
+	FreeAfter  []int        `json:"free_after"`
+	UsageAfter *float64     `json:"usage_after"`
 }
 
 type after struct {
@@ -94,7 +94,7 @@ type after struct {
 	Placeholders map[string]int   `json:"placeholders"`
 }
 
-type stats struct {
+type vectorStats struct {
 	Running int          `json:"running"`
 	Waiting int          `json:"waiting"`
 	Skipped *int         `json:"skipped"`
@@ -111,7 +111,7 @@ type prefixStats struct {
 	PH   int `json:"ph"`
 }
 
-func (s stats) String() string {
+func (s vectorStats) String() string {
 	t := fmt.Sprintf("running=%d waiting=%d usage=%.3f", s.Running, s.Waiting, s.Usage)
 	if s.Skipped != nil {
 		t += fmt.Sprintf(" skipped=%d", *s.Skipped)
