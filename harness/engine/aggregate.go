@@ -23,6 +23,7 @@ type aggregate struct {
 	order     []*member // running, in order of admission; nil where one has left
 	running   int
 	waiting   fifo[*member]
+	blocked   bool    // the head of waiting does not get in before somebody leaves
 	partial   *member // the one running request that is still in its prompt; it is the last
 	calls     int
 	processed int
@@ -316,6 +317,7 @@ func (a *aggregate) vacate(r *member, call int, keep bool) {
 	r.nodes, r.plain, r.cached = r.nodes[:0], 0, 0
 	a.order[r.place] = nil
 	a.running--
+	a.blocked = false
 }
 
 // lookup finds the longest cached prefix of r, in a.hits, and returns its length in tokens.
@@ -344,11 +346,14 @@ func (a *aggregate) lookup(r *member) units.Tokens {
 
 // admit is the waiting pass.
 func (a *aggregate) admit(b *Batch, left units.Tokens) {
+	a.blocked = left > 0
+	defer func() { a.blocked = a.blocked && a.waiting.len() > 0 }()
 	for left > 0 && a.running < a.cfg.MaxNumActiveSeqs && a.waiting.len() > 0 {
 		r := *a.waiting.front()
 		hits := a.lookup(r)
 		n := r.tokens() - hits
 		if !a.cfg.EnableChunkedPrefill && n > left {
+			a.blocked = false // it may fit what the next step leaves
 			return
 		}
 		n = min(n, left)
@@ -373,6 +378,7 @@ func (a *aggregate) admit(b *Batch, left units.Tokens) {
 		b.Admitted = append(b.Admitted, Admission{ID: r.ID, Hits: hits, Resumed: r.preempted > 0})
 		a.chunk(b, r, n)
 		left -= n
+		a.blocked = left > 0
 	}
 }
 

@@ -99,6 +99,7 @@ func (a *aggregate) drop(r *member) {
 func (a *aggregate) finish(r *member) {
 	if r.state == inQueue {
 		a.waiting.remove(func(o *member) bool { return o == r })
+		a.blocked = false
 	} else {
 		if r.state == inPrompt {
 			a.partial = nil

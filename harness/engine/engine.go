@@ -27,6 +27,7 @@ type Engine struct {
 	core     units.Time // the core loop takes its next turn then, or waits for a step's result
 	gpu      units.Time // the GPU is busy until then
 	waitsFor bool       // core is when the oldest step's result is there
+	answered bool       // an answer was completed since Run was called
 	executed bool       // the last turn of the core loop had something to compute
 	intake   fifo[arrival]
 	flight   fifo[flying]
@@ -34,8 +35,7 @@ type Engine struct {
 
 	turn     int        // processed steps with output
 	lastSeen units.Time // when clients saw the tokens of the last of them
-	steps    int        // executed steps with tokens
-	busy     units.Span // of the GPU
+	gauge    Gauge
 	events   []Event
 }
 
@@ -118,19 +118,33 @@ func (e *Engine) Next() (units.Time, bool) { return e.core, e.core != units.Neve
 // Advance moves the clock and returns what happened, in order. Events carry the instant at which the core had done
 // its part, which may lie a little after to: the part began before it. The slice is valid until the next call.
 func (e *Engine) Advance(to units.Time) []Event {
-	e.events = e.events[:0]
-	for e.core <= to {
-		e.now = max(e.now, e.core)
-		if e.waitsFor {
-			e.takeResult()
-		} else {
-			e.takeTurn()
-		}
-	}
+	e.run(to, false)
 	if to != units.Never {
 		e.now = max(e.now, to)
 	}
 	return e.events
+}
+
+// Run is Advance up to the first answer that is complete, so that a client may react to it: the clock stands there.
+func (e *Engine) Run(to units.Time) []Event {
+	e.run(to, true)
+	return e.events
+}
+
+func (e *Engine) run(to units.Time, untilAnswer bool) {
+	e.events = e.events[:0]
+	e.answered = false
+	for e.core <= to && e.core != units.Never && !(untilAnswer && e.answered) {
+		switch {
+		case e.waitsFor:
+			e.now = max(e.now, e.core)
+			e.takeResult()
+		case e.coast(to):
+		default:
+			e.now = max(e.now, e.core)
+			e.takeTurn()
+		}
+	}
 }
 
 // takeTurn is one iteration of the core loop, up to where it waits for a result.
@@ -140,6 +154,7 @@ func (e *Engine) takeTurn() {
 	e.applyCancels(t)
 	e.executed = false
 	if !e.s.HasWork() {
+		e.measure(t)
 		if e.flight.len() > 0 {
 			e.await(t)
 			return
@@ -152,6 +167,7 @@ func (e *Engine) takeTurn() {
 	}
 	b := e.s.Schedule()
 	e.note(t, b)
+	e.measure(t)
 	cost := e.timer.Step(&b.Work)
 	done := t.Add(cost.Schedule)
 	start := max(done, e.gpu)
@@ -159,8 +175,8 @@ func (e *Engine) takeTurn() {
 	e.executed = b.Work.Tokens > 0
 	if e.executed {
 		e.gpu = start.Add(cost.GPU)
-		e.busy += cost.GPU
-		e.steps++
+		e.gauge.Busy += cost.GPU
+		e.gauge.Steps++
 		f.end = e.gpu
 	}
 	e.flight.push(f)
@@ -186,6 +202,7 @@ func (e *Engine) takeResult() {
 	outputs := e.s.Update(f.b)
 	regular := f.b.decodes - f.b.dropped
 	at := e.core.Add(f.cost.Update)
+	e.measure(at)
 	e.core = e.rest(at)
 	if regular > 0 || len(outputs) > 0 {
 		e.deliver(at, f.cost, work, regular, outputs)
@@ -228,6 +245,7 @@ func (e *Engine) deliver(at units.Time, cost Cost, work Work, regular int, outpu
 			e.events = append(e.events, ev)
 		}
 		if o.Reason != NotFinished {
+			e.answered = true
 			e.events = append(e.events, Event{Kind: Finished, At: at, Seen: seen, Request: o.ID, Tokens: o.Number, Reason: o.Reason})
 		}
 		m.turn, m.seen = e.turn, seen
@@ -278,14 +296,21 @@ func (e *Engine) applyCancels(t units.Time) {
 	e.cancels = e.cancels[:0]
 }
 
-// Gauge returns the state as vLLM's metrics would show it now.
+// measure notes the gauges at an instant at which they may have changed.
+func (e *Engine) measure(t units.Time) {
+	used, _ := e.s.Used()
+	e.gauge.Running.set(t, e.s.Running())
+	e.gauge.Waiting.set(t, e.s.Waiting())
+	e.gauge.Used.set(t, int(used))
+}
+
+// Gauge returns the state after the last move of the clock.
 func (e *Engine) Gauge() Gauge {
-	used, total := e.s.Used()
+	g := e.gauge
+	_, g.Total = e.s.Used()
 	c := e.s.Counters()
-	return Gauge{
-		Running: e.s.Running(), Waiting: e.s.Waiting(), Arriving: e.intake.len(), Used: used, Total: total,
-		Steps: e.steps, Busy: e.busy, Preemptions: c.Preemptions, Queries: c.Queries, Hits: c.Hits,
-	}
+	g.Arriving, g.Preemptions, g.Queries, g.Hits = e.intake.len(), c.Preemptions, c.Queries, c.Hits
+	return g
 }
 
 // fifo is a queue that reuses its memory.

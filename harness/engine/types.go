@@ -98,13 +98,33 @@ type Event struct {
 	Reason   Reason
 }
 
-// Gauge is the engine's state as vLLM's metrics report it.
+// Gauge is the engine's state as vLLM's metrics report it, and what became of it over time.
 type Gauge struct {
-	Running, Waiting int
-	Used, Total      units.Blocks // Total excludes the null block
-	Arriving         int          // taken in by the front end, not yet seen by the scheduler
+	Running, Waiting Meter
+	Used             Meter        // KV blocks
+	Total            units.Blocks // excludes the null block
+	Arriving         int          // requests taken in by the front end, not yet seen by the scheduler
 	Steps            int          // with tokens
 	Busy             units.Span   // of the GPU
 	Preemptions      int
 	Queries, Hits    units.Tokens // prefix cache, first admissions
+}
+
+// Meter is a number that changes over time.
+type Meter struct {
+	Now, Peak int
+	Since     units.Time // when Now was reached
+	Area      float64    // ∫ of it over seconds, up to Since
+}
+
+func (m *Meter) set(t units.Time, v int) {
+	if v != m.Now {
+		m.Area += float64(t.Sub(m.Since).Seconds() * float64(m.Now))
+		m.Now, m.Since, m.Peak = v, t, max(m.Peak, v)
+	}
+}
+
+// AreaAt is ∫ of the meter over seconds up to t.
+func (m Meter) AreaAt(t units.Time) float64 {
+	return m.Area + float64(t.Sub(m.Since).Seconds()*float64(m.Now))
 }

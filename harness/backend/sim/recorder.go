@@ -21,17 +21,8 @@ type recorder struct {
 	done   int
 	last   units.Time
 
-	gauges []gaugeState // by replica
-	every  units.Span
-	next   units.Time
-}
-
-// gaugeState integrates one engine's gauges over time.
-type gaugeState struct {
-	at                      units.Time
-	g                       engine.Gauge
-	running, waiting, usage float64 // ∫ dt, in seconds
-	seen                    bool
+	every units.Span // between samples
+	next  units.Time
 }
 
 // maxID bounds request IDs, which index a slice.
@@ -105,23 +96,14 @@ func (c *recorder) event(e *engine.Event) (int, bool) {
 	return 0, false
 }
 
-// gauge notes an engine's state after it moved to now.
-func (c *recorder) gauge(replica int, now units.Time, g engine.Gauge) {
-	for replica >= len(c.gauges) {
-		c.gauges = append(c.gauges, gaugeState{})
-	}
-	s := &c.gauges[replica]
-	s.integrate(now)
-	s.g, s.seen = g, true
-	e := &c.run.Engine
-	usage := float64(g.Used) / float64(g.Total)
-	e.UsagePeak = max(e.UsagePeak, usage)
-	e.RunningPeak = max(e.RunningPeak, g.Running)
-	e.WaitingPeak = max(e.WaitingPeak, g.Waiting)
+// sample notes an engine's gauges now and then.
+func (c *recorder) sample(replica int, now units.Time, g engine.Gauge) {
 	if now < c.next {
 		return
 	}
-	c.run.Samples = append(c.run.Samples, record.Sample{At: now, Replica: replica, Running: g.Running, Waiting: g.Waiting, Usage: usage})
+	c.run.Samples = append(c.run.Samples, record.Sample{
+		At: now, Replica: replica, Running: g.Running.Now, Waiting: g.Waiting.Now, Usage: float64(g.Used.Now) / float64(g.Total),
+	})
 	if len(c.run.Samples) >= maxSamples {
 		kept := c.run.Samples[:0]
 		for i, x := range c.run.Samples {
@@ -135,35 +117,24 @@ func (c *recorder) gauge(replica int, now units.Time, g engine.Gauge) {
 	c.next = now.Add(c.every)
 }
 
-func (s *gaugeState) integrate(now units.Time) {
-	if s.seen {
-		dt := now.Sub(s.at).Seconds()
-		s.running += float64(dt * float64(s.g.Running))
-		s.waiting += float64(dt * float64(s.g.Waiting))
-		s.usage += float64(dt * float64(s.g.Used) / float64(s.g.Total))
-	}
-	s.at = now
-}
-
 // finish closes the books: engine totals, and means over the time from the first request to the last token.
 func (c *recorder) finish(replicas []replica) {
 	e := &c.run.Engine
+	c.run.End = max(c.run.End, c.run.Start)
+	span := c.run.End.Sub(c.run.Start).Seconds()
 	for i := range replicas {
 		g := replicas[i].Gauge()
 		e.Steps += g.Steps
 		e.BusyTime += g.Busy
 		e.Queries += g.Queries
 		e.Hits += g.Hits
-	}
-	c.run.End = max(c.run.End, c.run.Start)
-	span := c.run.End.Sub(c.run.Start).Seconds()
-	for i := range c.gauges {
-		s := &c.gauges[i]
-		s.integrate(max(s.at, c.run.End))
+		e.UsagePeak = max(e.UsagePeak, float64(g.Used.Peak)/float64(g.Total))
+		e.RunningPeak = max(e.RunningPeak, g.Running.Peak)
+		e.WaitingPeak = max(e.WaitingPeak, g.Waiting.Peak)
 		if span > 0 {
-			e.RunningMean += s.running / span
-			e.WaitingMean += s.waiting / span
-			e.UsageMean += s.usage / span / float64(len(c.gauges))
+			e.RunningMean += g.Running.AreaAt(c.run.End) / span
+			e.WaitingMean += g.Waiting.AreaAt(c.run.End) / span
+			e.UsageMean += g.Used.AreaAt(c.run.End) / span / float64(g.Total) / float64(len(replicas))
 		}
 	}
 }

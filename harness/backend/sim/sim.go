@@ -151,6 +151,7 @@ func (p *play) loop(ctx context.Context) error {
 			}
 		}
 		now, what, k := units.Never, nothing, 0
+		horizon := units.Never // of the earliest engine: something else happens then
 		for i := range p.replicas {
 			if a := p.replicas[i].answers; len(a) > 0 && a[0].seen < now {
 				now, what, k = a[0].seen, answered, i
@@ -160,8 +161,11 @@ func (p *play) loop(ctx context.Context) error {
 			now, what = t, sends
 		}
 		for i := range p.replicas {
-			if t, ok := p.replicas[i].Next(); ok && t < now {
-				now, what, k = t, moves, i
+			switch t, ok := p.replicas[i].Next(); {
+			case ok && t < now:
+				now, horizon, what, k = t, now, moves, i
+			case ok && t < horizon:
+				horizon = t
 			}
 		}
 		switch what {
@@ -177,7 +181,7 @@ func (p *play) loop(ctx context.Context) error {
 				return err
 			}
 		case moves:
-			p.advance(k, now)
+			p.moved(k, p.replicas[k].Run(max(now, horizon-1)))
 		}
 	}
 }
@@ -201,7 +205,7 @@ func (p *play) send(now units.Time) error {
 	r := &p.replicas[q.Replica]
 	err := p.admissible(q)
 	if err == nil {
-		p.advance(q.Replica, now)
+		p.moved(q.Replica, r.Advance(now))
 		err = r.Submit(now, engine.Request{
 			ID: engine.RequestID(q.ID), Prompt: q.Prompt, MaxTokens: q.Output, Shared: q.Shared, Cached: q.Cached, Priority: q.Priority, Arrival: now,
 		})
@@ -221,10 +225,9 @@ func (p *play) admissible(q workload.Request) error {
 	return nil
 }
 
-// advance moves one engine and notes what happened.
-func (p *play) advance(k int, now units.Time) {
+// moved notes what happened in one engine.
+func (p *play) moved(k int, events []engine.Event) {
 	r := &p.replicas[k]
-	events := r.Advance(now)
 	if p.Watch != nil {
 		p.Watch(k, events)
 	}
@@ -233,5 +236,7 @@ func (p *play) advance(k int, now units.Time) {
 			r.answers = append(r.answers, answer{id, events[i].Seen})
 		}
 	}
-	p.rec.gauge(k, now, r.Gauge())
+	if n := len(events); n > 0 {
+		p.rec.sample(k, events[n-1].At, r.Gauge())
+	}
 }

@@ -184,17 +184,17 @@ func (v *Validator) end(l *life, e engine.Event) {
 
 // Gauge checks a gauge against what the events so far have told.
 func (v *Validator) Gauge(g engine.Gauge) {
-	if g.Used < 0 || g.Used > g.Total || g.Total != v.cfg.NumBlocks-1 {
-		v.broken("%d of %d blocks used, num_gpu_blocks %d", g.Used, g.Total, v.cfg.NumBlocks)
+	if g.Used.Now < 0 || g.Used.Now > int(g.Total) || g.Total != v.cfg.NumBlocks-1 {
+		v.broken("%d of %d blocks used, num_gpu_blocks %d", g.Used.Now, g.Total, v.cfg.NumBlocks)
 	}
-	if g.Running != v.running {
-		v.broken("%d run by the gauge, %d by the events", g.Running, v.running)
+	if g.Running.Now != v.running {
+		v.broken("%d run by the gauge, %d by the events", g.Running.Now, v.running)
 	}
-	if n := g.Running + g.Waiting + g.Arriving; n != v.live {
+	if n := g.Running.Now + g.Waiting.Now + g.Arriving; n != v.live {
 		v.broken("%d requests by the gauge, %d by the events", n, v.live)
 	}
-	if g.Running == 0 && g.Used != 0 {
-		v.broken("%d blocks used while nothing runs", g.Used)
+	if g.Running.Now == 0 && g.Used.Now != 0 {
+		v.broken("%d blocks used while nothing runs", g.Used.Now)
 	}
 }
 
