@@ -18,7 +18,8 @@ func (e *Engine) coast(to units.Time) bool {
 	if e.intake.len() > 0 {
 		arrives = e.intake.front().at
 	}
-	w := Work{Decodes: a.decodes, Tokens: units.Tokens(a.decodes), Sampled: a.decodes, Running: a.running}
+	w := &e.work // not on the stack: the timer is an interface
+	*w = Work{Decodes: a.decodes, Tokens: units.Tokens(a.decodes), Sampled: a.decodes, Running: a.running}
 	var old flying
 	if e.depth > 1 {
 		old = *e.flight.front()
@@ -30,9 +31,8 @@ func (e *Engine) coast(to units.Time) bool {
 		if need > a.free.free {
 			break
 		}
-		step := w
-		step.DecodeContext = units.Tokens(a.base + int64(a.decodes)*int64(call))
-		cost := e.timer.Step(&step)
+		w.DecodeContext = units.Tokens(a.base + int64(a.decodes)*int64(call))
+		cost := e.timer.Step(w)
 		done := e.core.Add(cost.Schedule)
 		start := max(done, e.gpu)
 		cur := flying{b: old.b, cost: cost, end: start.Add(cost.GPU)}
@@ -66,7 +66,7 @@ func (e *Engine) coast(to units.Time) bool {
 	a.processed = a.calls
 	if e.depth > 1 {
 		a.processed--
-		old.b.Number, old.b.Work, old.b.decodes = a.calls, w, a.decodes
+		old.b.Number, old.b.Work, old.b.decodes = a.calls, *w, a.decodes
 		*e.flight.front() = old
 	}
 	return true

@@ -36,6 +36,7 @@ type Engine struct {
 	turn     int        // processed steps with output
 	lastSeen units.Time // when clients saw the tokens of the last of them
 	gauge    Gauge
+	work     Work // coast's
 	events   []Event
 }
 
