@@ -46,7 +46,10 @@ var mayImport = []struct{ pkg, ours string }{
 	{"backend/sim", "backend engine memory steptime catalog nouns"},
 	{"backend/live", "backend vllm nouns"},
 	{"backend/ray", "backend vllm nouns"},
-	{"serve", "backend/sim deploy engine failure memory steptime units"},
+	{"serve", "backend/sim deploy engine failure memory steptime units fixtures/tokenizers serve/pydantic serve/uvicorn"},
+	{"serve/pydantic", ""},
+	{"serve/uvicorn", ""},
+	{"fixtures/tokenizers", ""},
 	{"vllm", "deploy failure units"},
 	{"backtest", "backend/sim catalog deploy engine engine/enginetest failure fixtures memory serve stats steptime workload record units"},
 	{"suite", "*"},
@@ -67,7 +70,7 @@ const nouns = "deploy failure record units workload"
 
 // mayTouchTheWorld may import net and ask the clock, and so may what lies below it; the rest of the house gets time
 // and input as arguments.
-var mayTouchTheWorld = []string{"serve", "vllm", "backtest", "backend/live", "backend/ray", "cmd/symbiote"}
+var mayTouchTheWorld = []string{"serve", "serve/uvicorn", "vllm", "backtest", "backend/live", "backend/ray", "cmd/symbiote"}
 
 // mayImportTesting may import testing outside a test file, as may every package whose name ends in "test".
 var mayImportTesting = []string{"suite", "golden"}

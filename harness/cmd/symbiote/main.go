@@ -22,6 +22,7 @@ func commands() []command {
 	return []command{
 		{"simulate", "runs a workload on the simulated engine", simulateCommand},
 		{"backtest", "holds a model against what was really measured", backtestCommand},
+		{"serve", "the simulated engine as an OpenAI-compatible vLLM stand-in", serveCommand},
 		{"gate", "compares two benchmark outputs and says regression or not", gateCommand},
 	}
 }

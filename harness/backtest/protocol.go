@@ -1,0 +1,210 @@
+package backtest
+
+import (
+	"cmp"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// ProtocolReport says which recorded exchanges a server answers in the same way.
+type ProtocolReport struct {
+	Exchanges int            `json:"exchanges"`
+	Same      int            `json:"same"`
+	Different []ProtocolDiff `json:"different"`
+	Skipped   int            `json:"skipped"` // timelines and benchmark results, which are no exchanges
+}
+
+// ProtocolDiff is the first difference of one exchange, after masking.
+type ProtocolDiff struct {
+	File  string `json:"file"`
+	Where string `json:"where"` // status, header, body, event 3, line 17
+	Want  string `json:"want"`
+	Got   string `json:"got"`
+}
+
+// An exchange is one recorded request and its answer.
+type exchange struct {
+	file    string
+	Server  string  `json:"server"` // letter and command line
+	Note    string  `json:"note"`
+	End     *string `json:"end"` // how it ended: complete, client closed, timeout, reset
+	Request *struct {
+		Method  string      `json:"method"`
+		Path    string      `json:"path"`
+		Headers [][2]string `json:"headers"`
+		Body    string      `json:"body"`
+	} `json:"request"`
+	Response *answer `json:"response"`
+}
+
+// An answer is what came back, recorded or now.
+type answer struct {
+	StatusLine string            `json:"status_line"`
+	Headers    [][2]string       `json:"headers"`
+	Body       string            `json:"body"`
+	Chunks     []json.RawMessage `json:"chunks"`
+
+	events []string // the texts of the HTTP chunks
+}
+
+// Protocol sends the recorded requests of a folder again and compares the answers. With a URL they go to a running
+// server, and exchanges that need a scene around them (a full queue, a dying engine) are skipped; without one, to a
+// stand-in made from each exchange's command line.
+func Protocol(dir, url string) (*ProtocolReport, error) {
+	files, err := exchangeFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	rep := &ProtocolReport{Different: []ProtocolDiff{}}
+	for _, file := range files {
+		x, err := readExchange(file)
+		if err != nil {
+			return nil, err
+		}
+		if x.Request == nil {
+			rep.Skipped++
+			continue
+		}
+		got, skip, err := replay(x, url)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", x.file, err)
+		}
+		if skip {
+			rep.Skipped++
+			continue
+		}
+		rep.Exchanges++
+		if d := compareExchange(x, got); d != nil {
+			rep.Different = append(rep.Different, *d)
+		} else {
+			rep.Same++
+		}
+	}
+	if rep.Exchanges+rep.Skipped == 0 {
+		return nil, fmt.Errorf("%s: no exchange in it, want *.json as in groundtruth/http", dir)
+	}
+	return rep, nil
+}
+
+// exchangeFiles lists a folder's JSON files, plain or compressed, by name.
+func exchangeFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, e := range entries {
+		if name := strings.TrimSuffix(e.Name(), ".gz"); strings.HasSuffix(name, ".json") && !strings.HasPrefix(name, "bench-") {
+			files = append(files, filepath.Join(dir, e.Name()))
+		}
+	}
+	slices.Sort(files)
+	return files, nil
+}
+
+func readExchange(path string) (*exchange, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var r io.Reader = f
+	if strings.HasSuffix(path, ".gz") {
+		if r, err = gzip.NewReader(f); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	x := &exchange{file: strings.TrimSuffix(filepath.Base(path), ".gz")}
+	if err := json.NewDecoder(r).Decode(x); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if x.Request == nil && !strings.HasSuffix(x.file, "-timeline.json") {
+		return nil, fmt.Errorf("%s: no request in it", path)
+	}
+	if x.Response != nil {
+		for _, raw := range x.Response.Chunks {
+			var chunk struct {
+				at   float64
+				text string
+			}
+			if err := json.Unmarshal(raw, &[]any{&chunk.at, &chunk.text}); err != nil {
+				return nil, fmt.Errorf("%s: chunk %s: %w", path, raw, err)
+			}
+			x.Response.events = append(x.Response.events, chunk.text)
+		}
+	}
+	return x, nil
+}
+
+// letter is the server's name in the recording.
+func (x *exchange) letter() string { letter, _, _ := strings.Cut(x.Server, ":"); return letter }
+
+// complete says whether the recorded answer came to its end.
+func (x *exchange) complete() bool {
+	return x.End == nil || strings.HasPrefix(*x.End, "complete")
+}
+
+// name is the file's without its ending.
+func (x *exchange) name() string { return strings.TrimSuffix(x.file, ".json") }
+
+// command is a parsed `vllm serve` line of a recording.
+type command struct {
+	model   string
+	flags   map[string][]string
+	ordered []string
+}
+
+var commandLine = regexp.MustCompile("vllm serve ([^`]+)")
+
+func parseCommand(server string) (command, error) {
+	m := commandLine.FindStringSubmatch(server)
+	if m == nil {
+		return command{}, fmt.Errorf("server %q: no `vllm serve` command in it", server)
+	}
+	line, _, _ := strings.Cut(m[1], " (otherwise")
+	words := strings.Fields(line)
+	if len(words) == 0 {
+		return command{}, errors.New("vllm serve without a model")
+	}
+	c := command{model: words[0], flags: map[string][]string{}}
+	last := ""
+	for _, w := range words[1:] {
+		if strings.HasPrefix(w, "--") {
+			last = strings.TrimPrefix(w, "--")
+			c.flags[last] = []string{}
+			c.ordered = append(c.ordered, last)
+			continue
+		}
+		c.flags[last] = append(c.flags[last], w)
+	}
+	return c, nil
+}
+
+func (c command) has(flag string) bool { _, ok := c.flags[flag]; return ok }
+
+func (c command) text(flag string) string {
+	if v := c.flags[flag]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// number is a flag's whole number, def without the flag.
+func (c command) number(flag string, def int) (int, error) {
+	if !c.has(flag) {
+		return def, nil
+	}
+	var n int
+	if _, err := fmt.Sscan(c.text(flag), &n); err != nil {
+		return 0, fmt.Errorf("--%s %s: want a number", flag, cmp.Or(c.text(flag), "(nothing)"))
+	}
+	return n, nil
+}
