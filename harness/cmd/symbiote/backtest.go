@@ -73,6 +73,10 @@ func backtestKind(kind string, files []string, f backtestFlags, stdout, stderr i
 	switch kind {
 	case "scheduler":
 		return backtestScheduler(files, f, stdout, stderr)
+	case "protocol":
+		return backtestProtocol(files, f, stdout, stderr)
+	case "memory":
+		return backtestMemory(files, f, stdout, stderr)
 	}
 	return fail(stderr, "backtest", fmt.Errorf("kind %q, want scheduler, memory, serving, pipeline or protocol", kind))
 }
