@@ -77,29 +77,3 @@ type Provenance struct {
 	ModelError  string // the model's measured error, in words, for a simulated run
 	Notes       []string
 }
-
-// Gaps is a multiset of inter-token gaps. Add(gap, n) records the gap n times: all decodes of a step share one.
-type Gaps struct {
-	Count int64
-	Sum   units.Span
-	Max   units.Span
-	Items []GapCount
-}
-
-// GapCount is one gap and how often it was seen.
-type GapCount struct {
-	Gap units.Span
-	N   int64
-}
-
-// Add records gap n times.
-func (g *Gaps) Add(gap units.Span, n int64) {
-	g.Count += n
-	g.Sum += gap * units.Span(n)
-	g.Max = max(g.Max, gap)
-	if k := len(g.Items) - 1; k >= 0 && g.Items[k].Gap == gap {
-		g.Items[k].N += n
-		return
-	}
-	g.Items = append(g.Items, GapCount{gap, n})
-}

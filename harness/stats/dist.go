@@ -24,14 +24,28 @@ type Dist struct {
 	Mean, P50, P90, P95, P99, Max units.Span
 }
 
-// Of summarizes a sample, which it sorts in place.
+// once is a value that counts once.
+type once units.Span
+
+func (o once) key() units.Span { return units.Span(o) }
+func (o once) weight() int64   { return 1 }
+
+// times is a gap that counts as often as it was seen.
+type times record.GapCount
+
+func (t times) key() units.Span { return t.Gap }
+func (t times) weight() int64   { return t.N }
+
+// Of summarizes a sample.
 func Of(m Method, sample []units.Span) Dist {
 	if len(sample) == 0 {
 		return Dist{}
 	}
-	slices.Sort(sample)
-	at := func(i int64) units.Span { return sample[i] }
-	d := read(m, int64(len(sample)), at)
+	items := make([]once, len(sample))
+	for i, s := range sample {
+		items[i] = once(s)
+	}
+	d := read(m, int64(len(items)), func(ranks []int64) []units.Span { return place(items, ranks) })
 	d.Mean = mean(sample)
 	return d
 }
@@ -41,27 +55,15 @@ func OfGaps(m Method, g record.Gaps) Dist {
 	if g.Count == 0 {
 		return Dist{}
 	}
-	items := slices.Clone(g.Items)
-	slices.SortFunc(items, func(a, b record.GapCount) int {
-		switch {
-		case a.Gap < b.Gap:
-			return -1
-		case a.Gap > b.Gap:
-			return 1
-		}
-		return 0
-	})
-	below := make([]int64, len(items)) // how many gaps there are up to and including this item
+	items := make([]times, len(g.Items))
 	n := int64(0)
-	for i, it := range items {
+	for i, it := range g.Items {
+		items[i] = times(it)
 		n += it.N
-		below[i] = n
 	}
-	d := read(m, n, func(rank int64) units.Span {
-		i, _ := slices.BinarySearch(below, rank+1)
-		return items[i].Gap
-	})
-	d.Mean = meanGap(items, n)
+	d := read(m, n, func(ranks []int64) []units.Span { return place(items, ranks) })
+	d.Mean = meanGap(g.Items, n)
+	d.Max = max(d.Max, g.Max) // exact also where the others are not
 	return d
 }
 
@@ -81,17 +83,34 @@ func meanGap(items []record.GapCount, n int64) units.Span {
 	return units.Span(q)
 }
 
-// read takes the percentiles from n sorted values.
-func read(m Method, n int64, at func(int64) units.Span) Dist {
+// read takes the percentiles of n values; at finds the values at rising ranks.
+func read(m Method, n int64, at func([]int64) []units.Span) Dist {
+	percents := [...]int64{50, 90, 95, 99}
+	ranks := make([]int64, 0, 2*len(percents)+1)
+	for _, p := range percents {
+		if m == NearestRank {
+			ranks = append(ranks, (n*p+99)/100-1)
+		} else {
+			low := (n - 1) * p / 100
+			ranks = append(ranks, low, min(low+1, n-1))
+		}
+	}
+	ranks = append(ranks, n-1)
+	slices.Sort(ranks) // of few values, neighbours overlap
+	values := at(ranks)
+	value := func(rank int64) units.Span {
+		i, _ := slices.BinarySearch(ranks, rank)
+		return values[i]
+	}
 	p := func(percent int64) units.Span {
 		if m == NearestRank {
-			return at((n*percent+99)/100 - 1)
+			return value((n*percent+99)/100 - 1)
 		}
 		rank := (n - 1) * percent // in hundredths
-		low := at(rank / 100)
-		return low + units.Span(math.Round(float64(at(min(rank/100+1, n-1))-low)*float64(rank%100)/100))
+		low := value(rank / 100)
+		return low + units.Span(math.Round(float64(value(min(rank/100+1, n-1))-low)*float64(rank%100)/100))
 	}
-	return Dist{N: n, P50: p(50), P90: p(90), P95: p(95), P99: p(99), Max: at(n - 1)}
+	return Dist{N: n, P50: p(50), P90: p(90), P95: p(95), P99: p(99), Max: value(n - 1)}
 }
 
 // mean is exact to the picosecond whatever the order: the sum is kept in two integers.

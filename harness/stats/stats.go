@@ -59,42 +59,15 @@ func Summarize(run *record.Run) Summary { return SummarizeBy(NearestRank, run) }
 
 // SummarizeBy reads percentiles by m; Linear is for comparisons with figures that were published that way.
 func SummarizeBy(m Method, run *record.Run) Summary {
-	s := Summary{Requests: len(run.Requests), Engine: run.Engine, Warnings: run.Warnings}
-	c := newCollector(len(run.Requests))
+	c := NewStream(m)
 	for i := range run.Requests {
-		r := &run.Requests[i]
-		if r.Preemptions > 0 {
-			s.Preempted++
-		}
-		c.lag = append(c.lag, r.Lag())
-		if !r.Completed() {
-			s.Failed++
-			s.count(r.Outcome)
-			continue
-		}
-		s.Completed++
-		s.PromptTokens += r.Prompt
-		s.OutputTokens += r.Output
-		c.completed(r)
+		c.Add(&run.Requests[i])
 	}
-	slices.SortStableFunc(s.Failures, func(a, b Failures) int { return b.Count - a.Count })
-
-	s.TTFT, s.TPOT, s.E2EL, s.Queue = Of(m, c.ttft), Of(m, c.tpot), Of(m, c.e2el), Of(m, c.queue)
-	s.ServiceTTFT, s.ServiceE2EL, s.Lag = Of(m, c.serviceTTFT), Of(m, c.serviceE2EL), Of(m, c.lag)
-	s.ITL = OfGaps(m, run.Gaps)
-	s.LongestGap = run.Gaps.Max
-
-	s.Duration = max(0, run.End.Sub(run.Start))
-	s.RequestThroughput = rate(s.Completed, s.Duration)
-	s.OutputThroughput = rate(int(s.OutputTokens), s.Duration)
-	s.TotalThroughput = rate(int(s.PromptTokens+s.OutputTokens), s.Duration)
+	s := c.Summary(run)
 	s.Steady = steady(run.Requests, s.Completed)
 	s.ArrivalRate, s.ArrivalCV = arrivals(run.Requests)
 	if n := len(run.Requests); n > 0 {
 		s.DrainTail = max(0, run.End.Sub(run.Requests[n-1].Intended))
-	}
-	if run.Engine.Queries > 0 {
-		s.PrefixHitRate = float64(run.Engine.Hits) / float64(run.Engine.Queries)
 	}
 	return s
 }
@@ -107,33 +80,6 @@ func (s *Summary) count(c failure.Class) {
 		}
 	}
 	s.Failures = append(s.Failures, Failures{c, 1})
-}
-
-// collector holds the samples of the completed requests.
-type collector struct {
-	ttft, tpot, e2el, queue, serviceTTFT, serviceE2EL, lag []units.Span
-}
-
-func newCollector(n int) *collector {
-	sample := func() []units.Span { return make([]units.Span, 0, n) }
-	return &collector{sample(), sample(), sample(), sample(), sample(), sample(), sample()}
-}
-
-func (c *collector) completed(r *record.Record) {
-	if v, ok := r.TTFT(); ok {
-		c.ttft = append(c.ttft, v)
-		c.serviceTTFT = append(c.serviceTTFT, v-r.Lag())
-	}
-	if v, ok := r.TPOT(); ok {
-		c.tpot = append(c.tpot, v)
-	}
-	if v, ok := r.E2EL(); ok {
-		c.e2el = append(c.e2el, v)
-		c.serviceE2EL = append(c.serviceE2EL, v-r.Lag())
-	}
-	if v, ok := r.Queue(); ok {
-		c.queue = append(c.queue, v)
-	}
 }
 
 func rate(n int, over units.Span) float64 {

@@ -13,52 +13,93 @@ import (
 // maxSamples bounds the gauge samples that a run keeps: beyond it every other one goes and the distance doubles.
 const maxSamples = 2048
 
-// recorder turns events into the Run.
+// recorder turns events into the Run. It looks up requests by ID in pages, so that what is long over costs nothing.
 type recorder struct {
-	run    *record.Run
-	index  []int32        // 1 + position in run.Requests, by request ID
-	thrown []units.Tokens // by position: computed tokens that the last preemption threw away
-	done   int
-	last   units.Time
+	run   *record.Run
+	each  func(*record.Record) // takes records as they end, instead of keeping them in run
+	pages []*page
+	open  []life // by position: in run.Requests, or, if they are not kept, reused
+	spare []int32
+	sends int
+	done  int
+	last  units.Time
 
 	every units.Span // between samples
 	next  units.Time
 }
 
-// maxID bounds request IDs, which index a slice.
-const maxID = 1 << 30
+// page holds the positions of 4,096 consecutive IDs, until all of them were sent and have ended.
+type page struct {
+	at   [pageSize]int32 // 1 + position; 0 = not sent, or over
+	ends int
+}
+
+const pageSize = 4096
+
+// life is one request under way.
+type life struct {
+	rec    record.Record
+	thrown units.Tokens // computed tokens that the last preemption threw away
+}
+
+// maxID bounds request IDs, which index pages.
+const maxID = 1 << 40
 
 func (c *recorder) sent(q workload.Request, now units.Time) error {
 	if q.ID < 0 || q.ID > maxID {
 		return fmt.Errorf("sim: request ID %d, want 0 to %d", q.ID, maxID)
 	}
-	for q.ID >= len(c.index) {
-		c.index = append(c.index, 0)
+	n := q.ID / pageSize
+	for n >= len(c.pages) {
+		c.pages = append(c.pages, nil)
 	}
-	if c.index[q.ID] != 0 {
+	p := c.pages[n]
+	if p == nil {
+		p = &page{}
+		c.pages[n] = p
+	}
+	if p.at[q.ID%pageSize] != 0 {
 		return fmt.Errorf("sim: request ID %d was sent twice", q.ID)
 	}
-	if len(c.run.Requests) == 0 {
+	if c.sends == 0 {
 		c.run.Start = q.At
 	}
-	c.run.Requests = append(c.run.Requests, record.Record{
+	c.sends++
+	k := int32(len(c.open))
+	if i := len(c.spare) - 1; i >= 0 {
+		k, c.spare = c.spare[i], c.spare[:i]
+	} else {
+		c.open = append(c.open, life{})
+	}
+	c.open[k] = life{rec: record.Record{
 		ID: q.ID, Stage: q.Stage, Replica: q.Replica, Intended: q.At, Sent: now,
 		Admitted: units.Never, First: units.Never, Last: units.Never, Prompt: q.Prompt, Outcome: failure.Unknown,
-	})
-	c.thrown = append(c.thrown, 0)
-	c.index[q.ID] = int32(len(c.run.Requests))
+	}}
+	p.at[q.ID%pageSize] = k + 1
 	return nil
 }
 
-func (c *recorder) at(id int) (*record.Record, int) {
-	k := int(c.index[id]) - 1
-	return &c.run.Requests[k], k
+func (c *recorder) of(id int) *life { return &c.open[c.pages[id/pageSize].at[id%pageSize]-1] }
+
+// ended takes leave of a request.
+func (c *recorder) ended(id int) {
+	c.done++
+	if c.each == nil {
+		return
+	}
+	p := c.pages[id/pageSize]
+	k := p.at[id%pageSize] - 1
+	c.each(&c.open[k].rec)
+	c.spare = append(c.spare, k)
+	if p.ends++; p.ends == pageSize {
+		c.pages[id/pageSize] = nil
+	}
 }
 
 func (c *recorder) rejected(id int, err error) {
-	r, _ := c.at(id)
+	r := &c.of(id).rec
 	r.Outcome, r.Detail = failure.Rejected, err.Error()
-	c.done++
+	c.ended(id)
 }
 
 // event notes one event; it returns the request's ID when its answer is complete.
@@ -70,16 +111,17 @@ func (c *recorder) event(e *engine.Event) (int, bool) {
 		c.last = max(c.last, e.Seen, e.At)
 		return 0, false
 	}
-	r, k := c.at(int(e.Request))
+	l := c.of(int(e.Request))
+	r := &l.rec
 	switch e.Kind {
 	case engine.Admitted:
 		r.Admitted, r.Cached = e.At, e.Tokens
 	case engine.Preempted:
 		r.Preemptions++
 		c.run.Engine.Preemptions++
-		c.thrown[k] = e.Tokens
+		l.thrown = e.Tokens
 	case engine.Resumed:
-		again := max(0, c.thrown[k]-e.Tokens)
+		again := max(0, l.thrown-e.Tokens)
 		r.Recomputed += again
 		c.run.Engine.Recomputed += again
 	case engine.First:
@@ -90,8 +132,9 @@ func (c *recorder) event(e *engine.Event) (int, bool) {
 	case engine.Finished:
 		r.Last, r.Output, r.Outcome = e.Seen, e.Tokens, failure.None
 		c.run.End = max(c.run.End, e.Seen)
-		c.done++
-		return r.ID, true
+		id := r.ID
+		c.ended(id)
+		return id, true
 	}
 	return 0, false
 }
@@ -119,6 +162,13 @@ func (c *recorder) sample(replica int, now units.Time, g engine.Gauge) {
 
 // finish closes the books: engine totals, and means over the time from the first request to the last token.
 func (c *recorder) finish(replicas []replica) {
+	c.run.Gaps.Settle()
+	if c.each == nil {
+		c.run.Requests = make([]record.Record, len(c.open))
+		for i := range c.open {
+			c.run.Requests[i] = c.open[i].rec
+		}
+	}
 	e := &c.run.Engine
 	c.run.End = max(c.run.End, c.run.Start)
 	span := c.run.End.Sub(c.run.Start).Seconds()

@@ -25,6 +25,9 @@ type Backend struct {
 	NumBlocks units.Blocks
 	// Reference looks at every request in every step, also where decodes can be advanced in aggregate.
 	Reference bool
+	// Each, if set, takes every request's record as the request ends; the Run then keeps none, so that a run of any
+	// length needs no more memory than what is in flight.
+	Each func(*record.Record)
 	// Progress, if set, is called now and then with how far the run has come.
 	Progress func(at units.Time, sent, done int)
 	// Watch, if set, sees every event of every engine, for tests and event logs.
@@ -100,7 +103,7 @@ func (b Backend) Run(ctx context.Context, d deploy.Deployment, w workload.Worklo
 	}
 	run.Engine.NumBlocks = blocks
 	p := &play{Backend: b, player: w.Play(), clips: r.Version().AtLeast(31, 0), maxModelLen: units.Tokens(r.Engine.MaxModelLen)}
-	p.rec.run = run
+	p.rec.run, p.rec.each = run, b.Each
 	for range max(r.Pipeline.Replicas, 1) {
 		cfg := Config(r, blocks)
 		cfg.Reference = b.Reference
@@ -147,7 +150,7 @@ func (p *play) loop(ctx context.Context) error {
 				return err
 			}
 			if p.Progress != nil {
-				p.Progress(p.rec.last, len(p.rec.run.Requests), p.rec.done)
+				p.Progress(p.rec.last, p.rec.sends, p.rec.done)
 			}
 		}
 		now, what, k := units.Never, nothing, 0

@@ -1,0 +1,77 @@
+package stats
+
+import "github.com/testing-symbiote/symbiote/harness/units"
+
+// weighted is a value and how often it was seen.
+type weighted interface {
+	key() units.Span
+	weight() int64
+}
+
+// place reorders items so that the values at the given ranks (rising, from 0, counted by weight) can be read, and returns
+// them. It looks only where a rank falls, so it is linear where a sort is not.
+func place[T weighted](items []T, ranks []int64) []units.Span {
+	out := make([]units.Span, len(ranks))
+	descend(items, 0, ranks, out)
+	return out
+}
+
+// descend finds the ranks among items, before which there are base values.
+func descend[T weighted](items []T, base int64, ranks []int64, out []units.Span) {
+	for len(ranks) > 0 {
+		if len(items) <= 12 {
+			insertion(items)
+			n := base
+			for i := 0; len(ranks) > 0; i++ {
+				for n += items[i].weight(); len(ranks) > 0 && ranks[0] < n; ranks, out = ranks[1:], out[1:] {
+					out[0] = items[i].key()
+				}
+			}
+			return
+		}
+		pivot := median(items[0].key(), items[len(items)/2].key(), items[len(items)-1].key())
+		lt, gt, below, same := split(items, pivot)
+		left := 0
+		for left < len(ranks) && ranks[left] < base+below {
+			left++
+		}
+		descend(items[:lt], base, ranks[:left], out[:left])
+		ranks, out = ranks[left:], out[left:]
+		for len(ranks) > 0 && ranks[0] < base+below+same {
+			out[0] = pivot
+			ranks, out = ranks[1:], out[1:]
+		}
+		items, base = items[gt:], base+below+same
+	}
+}
+
+// split puts what is smaller than pivot before lt, what is larger from gt on, and counts the others.
+func split[T weighted](items []T, pivot units.Span) (lt, gt int, below, same int64) {
+	gt = len(items)
+	for i := 0; i < gt; {
+		switch k := items[i].key(); {
+		case k < pivot:
+			below += items[i].weight()
+			items[lt], items[i] = items[i], items[lt]
+			lt++
+			i++
+		case k > pivot:
+			gt--
+			items[gt], items[i] = items[i], items[gt]
+		default:
+			same += items[i].weight()
+			i++
+		}
+	}
+	return lt, gt, below, same
+}
+
+func median(a, b, c units.Span) units.Span { return max(min(a, b), min(max(a, b), c)) }
+
+func insertion[T weighted](items []T) {
+	for i := 1; i < len(items); i++ {
+		for k := i; k > 0 && items[k].key() < items[k-1].key(); k-- {
+			items[k], items[k-1] = items[k-1], items[k]
+		}
+	}
+}
