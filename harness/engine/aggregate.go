@@ -117,10 +117,12 @@ func newAggregate(cfg Config) *aggregate {
 func (a *aggregate) holds(id RequestID) bool { return a.requests[id] != nil }
 
 func (a *aggregate) add(q Request) {
-	r := &member{}
+	var r *member
 	if a.graves.len() > 0 && a.graves.front().call <= a.processed {
 		r = a.graves.pop().r
 		*r = member{nodes: r.nodes[:0], text: text{hashes: r.hashes[:0]}, epoch: r.epoch + 1}
+	} else {
+		r = &member{}
 	}
 	r.Request, r.id, r.shared = q, q.ID, q.Shared
 	r.MaxTokens = min(q.MaxTokens, a.cfg.MaxModelLen-q.Prompt)
@@ -472,10 +474,12 @@ func (a *aggregate) commit(b *Batch) {
 }
 
 func (a *aggregate) newBatch() *Batch {
-	b := &Batch{}
+	var b *Batch
 	if k := len(a.batches) - 1; k >= 0 {
 		b = a.batches[k]
 		a.batches = a.batches[:k]
+	} else {
+		b = &Batch{}
 	}
 	b.Number = a.calls
 	b.Admitted, b.Preempted, b.singles, b.stale = b.Admitted[:0], b.Preempted[:0], b.singles[:0], b.stale[:0]

@@ -69,17 +69,18 @@ type flying struct {
 
 // New returns an idle engine with an empty cache.
 func New(cfg Config, timer StepTimer) (*Engine, error) {
-	ref, err := NewScheduler(cfg)
-	if err != nil {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
 	if timer == nil {
 		return nil, fmt.Errorf("engine: no StepTimer")
 	}
-	cfg = ref.cfg
-	e := &Engine{cfg: cfg, s: ref, timer: timer, every: cfg.EveryToken, depth: cfg.PipelineParallelSize, core: units.Never}
+	e := &Engine{cfg: cfg, timer: timer, every: cfg.EveryToken, depth: cfg.PipelineParallelSize, core: units.Never}
 	if !cfg.Reference && cfg.aggregates() {
 		e.s = newAggregate(cfg)
+	} else {
+		e.s = newScheduler(cfg)
 	}
 	if cfg.AsyncScheduling {
 		e.depth++

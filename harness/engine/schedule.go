@@ -331,10 +331,12 @@ func (s *Scheduler) commit(b *Batch, p *pass) {
 }
 
 func (s *Scheduler) newBatch() *Batch {
-	b := &Batch{}
+	var b *Batch
 	if k := len(s.batches) - 1; k >= 0 {
 		b = s.batches[k]
 		s.batches = s.batches[:k]
+	} else {
+		b = &Batch{}
 	}
 	b.Number = s.calls
 	b.rows, b.Admitted, b.Preempted = b.rows[:0], b.Admitted[:0], b.Preempted[:0]

@@ -101,6 +101,10 @@ func NewScheduler(cfg Config) (*Scheduler, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	return newScheduler(cfg), nil
+}
+
+func newScheduler(cfg Config) *Scheduler {
 	s := &Scheduler{
 		cfg:      cfg,
 		pool:     newPool(cfg.NumBlocks, cfg.EnablePrefixCaching, cfg.Rules == V023),
@@ -109,7 +113,7 @@ func NewScheduler(cfg Config) (*Scheduler, error) {
 	s.prefillAt = -cfg.PrefillScheduleInterval
 	s.waiting.priority = cfg.Policy == Priority
 	s.aside.priority = s.waiting.priority
-	return s, nil
+	return s
 }
 
 // Add puts a request at the tail of the waiting queue. MaxTokens is clipped to what max-model-len leaves.

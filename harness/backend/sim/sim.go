@@ -132,7 +132,8 @@ type play struct {
 
 type replica struct {
 	*engine.Engine
-	answers []answer // complete, not yet seen by their clients; in order
+	answers []answer // complete, from seen on not yet noticed by their clients; in order
+	seen    int
 }
 
 type answer struct {
@@ -156,8 +157,8 @@ func (p *play) loop(ctx context.Context) error {
 		now, what, k := units.Never, nothing, 0
 		horizon := units.Never // of the earliest engine: something else happens then
 		for i := range p.replicas {
-			if a := p.replicas[i].answers; len(a) > 0 && a[0].seen < now {
-				now, what, k = a[0].seen, answered, i
+			if r := &p.replicas[i]; r.seen < len(r.answers) && r.answers[r.seen].seen < now {
+				now, what, k = r.answers[r.seen].seen, answered, i
 			}
 		}
 		if t, ok := p.player.Next(); ok && t < now {
@@ -176,9 +177,7 @@ func (p *play) loop(ctx context.Context) error {
 			p.rec.finish(p.replicas)
 			return nil
 		case answered:
-			a := p.replicas[k].answers[0]
-			p.replicas[k].answers = p.replicas[k].answers[1:]
-			p.player.Done(a.id, a.seen)
+			p.answer(&p.replicas[k])
 		case sends:
 			if err := p.send(now); err != nil {
 				return err
@@ -195,6 +194,15 @@ const (
 	sends
 	moves
 )
+
+// answer tells the player of the next complete answer.
+func (p *play) answer(r *replica) {
+	a := r.answers[r.seen]
+	if r.seen++; 2*r.seen >= len(r.answers) {
+		r.answers, r.seen = append(r.answers[:0], r.answers[r.seen:]...), 0
+	}
+	p.player.Done(a.id, a.seen)
+}
 
 // send hands the player's next request to its replica. One that can never be served ends here, as a result.
 func (p *play) send(now units.Time) error {
