@@ -1,27 +1,19 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/csv"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/testing-symbiote/symbiote/fixtures"
 	"github.com/testing-symbiote/symbiote/harness/backend/sim"
 	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/record"
-	"github.com/testing-symbiote/symbiote/harness/slo"
-	"github.com/testing-symbiote/symbiote/harness/stats"
-	"github.com/testing-symbiote/symbiote/harness/units"
 	"github.com/testing-symbiote/symbiote/harness/workload"
 )
 
@@ -90,10 +82,15 @@ func (f *simulateFlags) run(stdout, stderr io.Writer) (int, error) {
 			return 0, err
 		}
 	}
+	out, err := f.collector()
+	if err != nil {
+		return 0, err
+	}
+	defer out.discard()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	start := time.Now()
-	run, err := sim.Backend{Reference: f.reference, Progress: progressLine(stderr, load.Rows.Len())}.Run(ctx, d, w)
+	run, err := sim.Backend{Reference: f.reference, Each: out.add, Progress: progressLine(stderr, load.Rows.Len())}.Run(ctx, d, w)
 	partial := errors.Is(err, context.Canceled)
 	if err != nil && !partial {
 		return 0, err
@@ -103,40 +100,37 @@ func (f *simulateFlags) run(stdout, stderr io.Writer) (int, error) {
 	}
 	run.Warnings = append(run.Warnings, ignored...)
 	if partial {
-		run.Warnings = append(run.Warnings, fmt.Sprintf("interrupted: the figures are of the first %d requests", len(run.Requests)))
+		run.Warnings = append(run.Warnings, fmt.Sprintf("interrupted: the figures are of the first %d requests to end", out.ended))
 	}
-	return f.tell(run, w, time.Since(start), stdout, stderr)
+	return f.tell(run, w, out, time.Since(start), stdout, stderr)
 }
 
 // tell prints what was simulated and says the exit code.
-func (f *simulateFlags) tell(run *record.Run, w workload.Workload, wall time.Duration, stdout, stderr io.Writer) (int, error) {
-	if f.perRequest != "" {
-		if err := writeRequests(f.perRequest, run); err != nil {
-			return 0, err
-		}
+func (f *simulateFlags) tell(run *record.Run, w workload.Workload, out *requests, wall time.Duration, stdout, stderr io.Writer) (int, error) {
+	if out.ended > 0 && out.failed == out.ended {
+		return 0, fmt.Errorf("none of %d requests completed: %s", out.ended, out.why)
 	}
-	target := slo.Target{TTFT: time.Duration(f.sloTTFT * float64(time.Millisecond)), TPOT: time.Duration(f.sloTPOT * float64(time.Millisecond))}
-	verdict := slo.Judge(run, target)
-	s := stats.Summarize(run)
-	doc := s.Document()
-	doc.GoodputRPS, doc.WallS, doc.Seed = verdict.GoodputPerSec, wall.Seconds(), f.workload.seed
+	if err := out.close(); err != nil {
+		return 0, err
+	}
+	doc := out.stream.Summary(run).Document()
+	doc.WallS, doc.Seed = wall.Seconds(), f.workload.seed
+	if doc.DurationS > 0 {
+		doc.GoodputRPS = float64(out.met) / doc.DurationS
+	}
+	share := float64(out.met) / float64(max(out.ended, 1))
 	if f.json {
 		printJSON(stdout, doc)
 	} else {
 		printRun(stdout, run, doc, w)
-		if !target.Empty() {
-			fmt.Fprintf(stdout, "SLO\t%v\n", verdict)
+		if !out.target.Empty() {
+			fmt.Fprintf(stdout, "%.2f%% of %d requests met %v; goodput %.4g req/s\n", 100*share, out.ended, out.target, doc.GoodputRPS)
 		}
-	}
-	if !f.json {
 		for _, warning := range doc.Warnings {
 			fmt.Fprintf(stderr, "symbiote simulate: warning: %s\n", warning)
 		}
 	}
-	switch {
-	case doc.Requests > 0 && doc.Failed == doc.Requests:
-		return 0, fmt.Errorf("no request completed: %s", run.Requests[0].Detail)
-	case !target.Empty() && verdict.Share < sloShare:
+	if !out.target.Empty() && share < sloShare {
 		return 1, nil
 	}
 	return 0, nil
@@ -186,93 +180,4 @@ func dataPipeline(d deploy.Deployment, load workload.Load) (workload.Workload, e
 		return nil, errors.New("-pipeline: the deployment has no pipeline; give batch_size and concurrency under pipeline:")
 	}
 	return p, p.Validate()
-}
-
-// progressLine shows on a terminal how far a long run has come; elsewhere it says nothing.
-func progressLine(stderr io.Writer, total int) func(units.Time, int, int) {
-	file, ok := stderr.(*os.File)
-	if !ok || total == 0 {
-		return nil
-	}
-	if st, err := file.Stat(); err != nil || st.Mode()&os.ModeCharDevice == 0 {
-		return nil
-	}
-	start, last := time.Now(), time.Now()
-	return func(at units.Time, _, done int) {
-		if time.Since(last) < 200*time.Millisecond {
-			return
-		}
-		last = time.Now()
-		eta := "?"
-		if done > 0 {
-			eta = (time.Duration(float64(time.Since(start)) * float64(total-done) / float64(done))).Round(time.Second).String()
-		}
-		fmt.Fprintf(file, "\r%3d%%  simulated %s, %d of %d done, %s left   ", 100*done/total, (time.Duration(at.Seconds()) * time.Second).String(), done, total, eta)
-	}
-}
-
-// printRun prints a run for people: what, where from, and the figures.
-func printRun(w io.Writer, run *record.Run, d stats.Document, load workload.Workload) {
-	p := run.Provenance
-	fmt.Fprintf(w, "simulated vLLM %s, host profile %s; %s\n%s\n\n", p.VLLMVersion, p.Host, p.ModelError, load)
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "\tmean\tp50\tp90\tp95\tp99\tmax\t\n")
-	for _, row := range []struct {
-		name string
-		d    stats.Dist
-	}{{"TTFT ms", d.TTFT}, {"TPOT ms", d.TPOT}, {"ITL ms", d.ITL}, {"E2EL ms", d.E2EL}, {"queue ms", d.Queue}} {
-		fmt.Fprintf(t, "%s\t", row.name)
-		for _, figure := range []string{"mean", "p50", "p90", "p95", "p99", "max"} {
-			fmt.Fprintf(t, "%.4g\t", row.d.Milliseconds(figure))
-		}
-		fmt.Fprintln(t)
-	}
-	t.Flush()
-	fmt.Fprintf(w, "\nrequests %d, completed %d, failed %d in %.4g s: %.4g req/s, %.5g output tok/s, %.5g tok/s\n",
-		d.Requests, d.Completed, d.Failed, d.DurationS, d.RequestThroughputRPS, d.OutputThroughput, d.TotalThroughput)
-	fmt.Fprintf(w, "running %.4g mean, %d peak; waiting %d peak; KV usage %.1f%% peak of %d blocks; %d preemptions; prefix hits %.1f%%; %d steps\n",
-		d.RunningMean, d.RunningPeak, d.WaitingPeak, 100*d.KVUsagePeak, d.NumGPUBlocks, d.Preemptions, 100*d.PrefixHitRate, d.Steps)
-}
-
-// writeRequests writes one line a request, whole or not at all.
-func writeRequests(name string, run *record.Run) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".per-request-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	b := bufio.NewWriter(f)
-	w := csv.NewWriter(b)
-	rows := [][]string{{"id", "arrival_s", "ttft_ms", "tpot_ms", "e2el_ms", "prompt_tokens", "output_tokens", "cached_tokens", "preemptions", "outcome"}}
-	for i := range run.Requests {
-		rows = append(rows, requestLine(&run.Requests[i]))
-	}
-	if err := w.WriteAll(rows); err != nil {
-		return err
-	}
-	if err := b.Flush(); err != nil {
-		return err
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
-}
-
-func requestLine(r *record.Record) []string {
-	ms := func(s units.Span, ok bool) string {
-		if !ok {
-			return ""
-		}
-		return strconv.FormatFloat(s.Milliseconds(), 'f', 6, 64)
-	}
-	outcome := string(r.Outcome)
-	if r.Completed() {
-		outcome = "completed"
-	}
-	return []string{strconv.Itoa(r.ID), strconv.FormatFloat(r.Intended.Seconds(), 'f', 6, 64), ms(r.TTFT()), ms(r.TPOT()), ms(r.E2EL()),
-		strconv.Itoa(int(r.Prompt)), strconv.Itoa(int(r.Output)), strconv.Itoa(int(r.Cached)), strconv.Itoa(r.Preemptions), outcome}
 }

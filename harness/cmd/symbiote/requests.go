@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bufio"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/testing-symbiote/symbiote/harness/record"
+	"github.com/testing-symbiote/symbiote/harness/slo"
+	"github.com/testing-symbiote/symbiote/harness/stats"
+	"github.com/testing-symbiote/symbiote/harness/units"
+	"github.com/testing-symbiote/symbiote/harness/workload"
+)
+
+// requests takes the requests of a run as they end: into the statistics, against the SLO, and into a CSV file if one was
+// asked for. None is kept.
+type requests struct {
+	stream             *stats.Stream
+	target             slo.Target
+	ended, failed, met int
+	why                string // the first failure
+
+	name string
+	file *os.File // temporary; takes its name when whole
+	buf  *bufio.Writer
+	csv  *csv.Writer
+	err  error
+}
+
+func (f *simulateFlags) collector() (*requests, error) {
+	c := &requests{stream: stats.NewStream(stats.NearestRank), name: f.perRequest}
+	c.target.TTFT = time.Duration(f.sloTTFT * float64(time.Millisecond))
+	c.target.TPOT = time.Duration(f.sloTPOT * float64(time.Millisecond))
+	if c.name == "" {
+		return c, nil
+	}
+	file, err := os.CreateTemp(filepath.Dir(c.name), ".per-request-*")
+	if err != nil {
+		return nil, err
+	}
+	c.file, c.buf = file, bufio.NewWriter(file)
+	c.csv = csv.NewWriter(c.buf)
+	c.err = c.csv.Write([]string{"id", "arrival_s", "ttft_ms", "tpot_ms", "e2el_ms", "prompt_tokens", "output_tokens", "cached_tokens", "preemptions", "outcome"})
+	return c, nil
+}
+
+func (c *requests) add(r *record.Record) {
+	c.ended++
+	c.stream.Add(r)
+	if !r.Completed() {
+		if c.failed++; c.failed == 1 {
+			c.why = r.Detail
+		}
+	} else if met, _ := c.target.Met(r); met {
+		c.met++
+	}
+	if c.csv != nil && c.err == nil {
+		c.err = c.csv.Write(requestLine(r))
+	}
+}
+
+// close puts the CSV file in its place.
+func (c *requests) close() error {
+	if c.file == nil {
+		return nil
+	}
+	c.csv.Flush()
+	for _, err := range []error{c.err, c.csv.Error(), c.buf.Flush(), c.file.Chmod(0o644), c.file.Close()} {
+		if err != nil {
+			return err
+		}
+	}
+	return os.Rename(c.file.Name(), c.name)
+}
+
+// discard removes what close did not put in its place.
+func (c *requests) discard() {
+	if c.file != nil {
+		c.file.Close()
+		os.Remove(c.file.Name())
+	}
+}
+
+func requestLine(r *record.Record) []string {
+	ms := func(s units.Span, ok bool) string {
+		if !ok {
+			return ""
+		}
+		return strconv.FormatFloat(s.Milliseconds(), 'f', 6, 64)
+	}
+	outcome := string(r.Outcome)
+	if r.Completed() {
+		outcome = "completed"
+	}
+	return []string{strconv.Itoa(r.ID), strconv.FormatFloat(r.Intended.Seconds(), 'f', 6, 64), ms(r.TTFT()), ms(r.TPOT()), ms(r.E2EL()),
+		strconv.Itoa(int(r.Prompt)), strconv.Itoa(int(r.Output)), strconv.Itoa(int(r.Cached)), strconv.Itoa(r.Preemptions), outcome}
+}
+
+// progressLine shows on a terminal how far a long run has come; elsewhere it says nothing.
+func progressLine(stderr io.Writer, total int) func(units.Time, int, int) {
+	file, ok := stderr.(*os.File)
+	if !ok || total == 0 {
+		return nil
+	}
+	if st, err := file.Stat(); err != nil || st.Mode()&os.ModeCharDevice == 0 {
+		return nil
+	}
+	start, last := time.Now(), time.Now()
+	return func(at units.Time, _, done int) {
+		if time.Since(last) < 200*time.Millisecond {
+			return
+		}
+		last = time.Now()
+		eta := "?"
+		if done > 0 {
+			eta = time.Duration(float64(time.Since(start)) * float64(total-done) / float64(done)).Round(time.Second).String()
+		}
+		fmt.Fprintf(file, "\r%3d%%  simulated %v, %d of %d done, %s left   ", 100*done/total, units.Span(at).Duration().Round(time.Second), done, total, eta)
+	}
+}
+
+// printRun prints a run for people: what, where from, and the figures.
+func printRun(w io.Writer, run *record.Run, d stats.Document, load workload.Workload) {
+	p := run.Provenance
+	fmt.Fprintf(w, "simulated vLLM %s, host profile %s; %s\n%s\n\n", p.VLLMVersion, p.Host, p.ModelError, load)
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(t, "\tmean\tp50\tp90\tp95\tp99\tmax\t\n")
+	for _, row := range []struct {
+		name string
+		d    stats.Dist
+	}{{"TTFT ms", d.TTFT}, {"TPOT ms", d.TPOT}, {"ITL ms", d.ITL}, {"E2EL ms", d.E2EL}, {"queue ms", d.Queue}} {
+		fmt.Fprintf(t, "%s\t", row.name)
+		for _, figure := range []string{"mean", "p50", "p90", "p95", "p99", "max"} {
+			fmt.Fprintf(t, "%.4g\t", row.d.Milliseconds(figure))
+		}
+		fmt.Fprintln(t)
+	}
+	t.Flush()
+	fmt.Fprintf(w, "\nrequests %d, completed %d, failed %d in %.4g s: %.4g req/s, %.5g output tok/s, %.5g tok/s\n",
+		d.Requests, d.Completed, d.Failed, d.DurationS, d.RequestThroughputRPS, d.OutputThroughput, d.TotalThroughput)
+	fmt.Fprintf(w, "running %.4g mean, %d peak; waiting %d peak; KV usage %.1f%% peak of %d blocks; %d preemptions; prefix hits %.1f%%; %d steps\n",
+		d.RunningMean, d.RunningPeak, d.WaitingPeak, 100*d.KVUsagePeak, d.NumGPUBlocks, d.Preemptions, 100*d.PrefixHitRate, d.Steps)
+}
