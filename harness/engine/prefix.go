@@ -14,9 +14,9 @@ func mix(h uint64) uint64 {
 	return h ^ h>>31
 }
 
+// mixRun folds one run into a chain hash. The odd constants spread its three numbers over the word before it is mixed.
 func mixRun(h uint64, source uint64, from, n units.Tokens) uint64 {
-	h = mix(h ^ source)
-	return mix(h ^ uint64(from)<<32 ^ uint64(n))
+	return mix(h ^ (source*0xd6e8feb86659fd93 + uint64(from)*0xa0761d6478bd642f + uint64(n)*0xe7037ed1a0b428db))
 }
 
 // text is a request's tokens, as far as prefix caching needs them.
@@ -74,34 +74,36 @@ func (r *text) segmentAt(at, end units.Tokens) units.Segment {
 // hashTable maps a block hash to its cached blocks, first inserted first. It holds at most as many entries as there
 // are blocks, in open addressing at half load, so that it never grows.
 type hashTable struct {
-	keys  []uint64 // 0 = empty
-	first []blockID
+	slots []slot
 	dup   []blockID // dup[b] = the next block cached under b's hash
-	shift uint
+	mask  int
+}
+
+type slot struct {
+	key   uint64 // 0 = empty
+	first blockID
 }
 
 func newHashTable(blocks int) hashTable {
-	size, shift := 4, uint(62)
+	size := 4
 	for size < 2*blocks {
-		size, shift = size*2, shift-1
+		size *= 2
 	}
-	t := hashTable{keys: make([]uint64, size), first: make([]blockID, size), dup: make([]blockID, blocks), shift: shift}
-	return t
+	return hashTable{slots: make([]slot, size), dup: make([]blockID, blocks), mask: size - 1}
 }
 
-// slot returns where key is, or where it would go.
-func (t *hashTable) slot(key uint64) int {
-	mask := len(t.keys) - 1
-	i := int(key * 0x9e3779b97f4a7c15 >> t.shift)
-	for t.keys[i] != 0 && t.keys[i] != key {
-		i = (i + 1) & mask
+// at returns where key is, or where it would go. A key is a hash, so its low bits are as good as any.
+func (t *hashTable) at(key uint64) int {
+	i := int(key) & t.mask
+	for t.slots[i].key != 0 && t.slots[i].key != key {
+		i = (i + 1) & t.mask
 	}
 	return i
 }
 
 func (t *hashTable) find(key uint64) (blockID, bool) {
-	i := t.slot(key)
-	return t.first[i], t.keys[i] != 0
+	s := t.slots[t.at(key)]
+	return s.first, s.key != 0
 }
 
 func (t *hashTable) add(key uint64, b blockID) {
@@ -109,12 +111,12 @@ func (t *hashTable) add(key uint64, b blockID) {
 		t.dup = append(t.dup, noBlock)
 	}
 	t.dup[b] = noBlock
-	i := t.slot(key)
-	if t.keys[i] == 0 {
-		t.keys[i], t.first[i] = key, b
+	s := &t.slots[t.at(key)]
+	if s.key == 0 {
+		*s = slot{key, b}
 		return
 	}
-	last := t.first[i]
+	last := s.first
 	for t.dup[last] != noBlock {
 		last = t.dup[last]
 	}
@@ -122,27 +124,27 @@ func (t *hashTable) add(key uint64, b blockID) {
 }
 
 func (t *hashTable) remove(key uint64, b blockID) {
-	i := t.slot(key)
-	if t.first[i] != b {
-		a := t.first[i]
+	i := t.at(key)
+	s := &t.slots[i]
+	switch {
+	case s.first != b:
+		a := s.first
 		for t.dup[a] != b {
 			a = t.dup[a]
 		}
 		t.dup[a] = t.dup[b]
 		return
-	}
-	if t.dup[b] != noBlock {
-		t.first[i] = t.dup[b]
+	case t.dup[b] != noBlock:
+		s.first = t.dup[b]
 		return
 	}
 	// Backward-shift deletion: move up each follower that would no longer be found.
-	mask := len(t.keys) - 1
-	for j := (i + 1) & mask; t.keys[j] != 0; j = (j + 1) & mask {
-		home := int(t.keys[j] * 0x9e3779b97f4a7c15 >> t.shift)
-		if (j-home)&mask >= (j-i)&mask {
-			t.keys[i], t.first[i] = t.keys[j], t.first[j]
+	for j := (i + 1) & t.mask; t.slots[j].key != 0; j = (j + 1) & t.mask {
+		home := int(t.slots[j].key) & t.mask
+		if (j-home)&t.mask >= (j-i)&t.mask {
+			t.slots[i] = t.slots[j]
 			i = j
 		}
 	}
-	t.keys[i] = 0
+	t.slots[i] = slot{}
 }
