@@ -1,0 +1,47 @@
+package memory_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/testing-symbiote/symbiote/fixtures"
+	"github.com/testing-symbiote/symbiote/harness/deploy"
+	"github.com/testing-symbiote/symbiote/harness/memory"
+)
+
+func on(t *testing.T, model, gpu, version string, e deploy.Engine) deploy.Deployment {
+	t.Helper()
+	m, err := fixtures.Model(model)
+	require.NoError(t, err)
+	g, err := fixtures.GPU(gpu)
+	require.NoError(t, err)
+	return deploy.Deployment{Model: m, GPU: g, VLLMVersion: version, Engine: e}
+}
+
+// Block counts that vLLM itself printed.
+func TestBlockCounts(t *testing.T) {
+	lite := func(tp, tokens int) deploy.Engine {
+		return deploy.Engine{TensorParallelSize: tp, MaxModelLen: 4096, MaxNumSeqs: 128, MaxNumBatchedTokens: tokens}
+	}
+	for _, c := range []struct {
+		model, gpu, version string
+		engine              deploy.Engine
+		low, high           int
+	}{
+		{"Llama-2-7B", "h100-sxm", "0.15.1", lite(1, 2048), 7463, 7463},
+		{"Mistral-Nemo-12B", "h100-sxm", "0.15.1", lite(1, 2048), 19251, 19251},
+		{"Mistral-Nemo-12B", "h100-sxm", "0.15.1", lite(2, 1024), 48009, 48009},
+		{"Yi-34B", "h100-sxm", "0.15.1", lite(2, 2048), 20793, 20793},
+		{"Llama-3.1-70B", "h100-sxm", "0.15.1", lite(4, 2048), 30251, 30425},
+		{"Llama-3.1-70B", "h100-sxm", "0.15.1", lite(4, 8192), 30251, 30425},
+		{"Qwen2.5-7B", "h100-sxm", "0.15.1", lite(1, 2048), 65368, 65368},
+	} {
+		c.engine.GPUMemoryUtilization = 0.9
+		p, err := memory.For(on(t, c.model, c.gpu, c.version, c.engine))
+		require.NoError(t, err)
+		t.Logf("%-18s %-9s tp%d  printed %d  planned %d  %+.2f %%  %v", c.model, c.gpu, max(1, c.engine.TensorParallelSize), c.low, p.NumBlocks, 100*(float64(p.NumBlocks)/float64(c.low)-1), p)
+		require.GreaterOrEqual(t, float64(p.NumBlocks), 0.98*float64(c.low))
+		require.LessOrEqual(t, float64(p.NumBlocks), 1.02*float64(c.high))
+	}
+}

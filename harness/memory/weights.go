@@ -1,0 +1,206 @@
+package memory
+
+import (
+	"github.com/testing-symbiote/symbiote/harness/catalog"
+	"github.com/testing-symbiote/symbiote/harness/deploy"
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
+
+// A loader lays out the tensors of one rank in the order in which vLLM's model code creates them.
+type loader struct {
+	a     allocator
+	m     catalog.Model
+	tp    int
+	width units.Bytes // of an element that is not quantized
+	quant catalog.Quantization
+}
+
+// weightsOf is what one GPU of the stage holds after loading. Column-parallel matrices split their outputs over
+// tensor parallel ranks, row-parallel ones their inputs; norms, routers and the rotary table are on every rank.
+func weightsOf(d deploy.Deployment, s stage) units.Bytes {
+	l := loader{m: d.Model, tp: d.Engine.TensorParallelSize, width: width(d.Engine.DType), quant: quantization(d)}
+	if d.Version().AtLeast(24, 0) {
+		l.a.splitLimit = midSegment
+	}
+	m := d.Model
+	if s.first || s.last && m.TieWordEmbeddings {
+		l.vocabulary()
+	}
+	if s.first && m.LearnedPositions > 0 {
+		l.plain(m.LearnedPositions * m.HiddenSize)
+	}
+	if s.first && m.VisionParams > 0 {
+		l.vision()
+	}
+	for i := range s.layers {
+		l.layer(s.from+i, i == 0)
+	}
+	if s.last {
+		l.plain(m.HiddenSize)
+		if !m.TieWordEmbeddings {
+			l.vocabulary()
+		}
+	}
+	return l.a.used
+}
+
+// quantization is how the deployment's linear layers are stored.
+func quantization(d deploy.Deployment) catalog.Quantization {
+	if q := d.Model.Quantization; q != nil && q.Method == d.Engine.Quantization {
+		return *q
+	}
+	switch method := d.Engine.Quantization; method {
+	case "awq", "gptq-int4":
+		return catalog.Quantization{Method: method, Bits: 4, GroupSize: 128}
+	case "gptq-int8":
+		return catalog.Quantization{Method: method, Bits: 8, GroupSize: 128}
+	case "fp8", "w8a8":
+		return catalog.Quantization{Method: method, Bits: 8}
+	case "bitsandbytes":
+		return catalog.Quantization{Method: method, Bits: 4, GroupSize: 64}
+	case "mxfp4":
+		return catalog.Quantization{Method: method, Bits: 4, GroupSize: 32}
+	case "nvfp4":
+		return catalog.Quantization{Method: method, Bits: 4, GroupSize: 16}
+	}
+	return catalog.Quantization{}
+}
+
+func width(dtype string) units.Bytes {
+	if dtype == "float32" {
+		return 4
+	}
+	return 2
+}
+
+// plain takes n elements that are never quantized.
+func (l *loader) plain(n int) { l.a.take(units.Bytes(n) * l.width) }
+
+func (l *loader) vocabulary() { l.plain(padded(l.m.VocabSize, 64) / l.tp * l.m.HiddenSize) }
+
+// padded rounds up to a multiple.
+func padded(n, multiple int) int { return units.CeilDiv(n, multiple) * multiple }
+
+// vision takes the encoder as matrices of its width: they are many and small, so their sum is what matters.
+func (l *loader) vision() {
+	for left := l.m.VisionParams / int64(l.tp); left > 0; left -= 1 << 22 {
+		l.plain(int(min(left, 1<<22)))
+	}
+}
+
+// linear takes one matrix of a quantizable layer, with its scales and zero points.
+func (l *loader) linear(out, in int, bias bool) {
+	l.matrix(1, out, in)
+	if bias {
+		l.plain(out)
+	}
+}
+
+// matrix takes n matrices that are stored as one tensor.
+func (l *loader) matrix(n, out, in int) {
+	count := units.Bytes(n) * units.Bytes(out) * units.Bytes(in)
+	q := l.quant
+	groups := units.Bytes(n) * units.Bytes(out)
+	if q.GroupSize > 0 {
+		groups = count / units.Bytes(q.GroupSize)
+	}
+	switch q.Method {
+	case "awq", "gptq-int4", "gptq-int8":
+		l.a.take(count * units.Bytes(q.Bits) / 8)
+		l.a.take(groups * units.Bytes(q.Bits) / 8) // zero points
+		l.a.take(groups * 2)
+	case "fp8", "w8a8":
+		l.a.take(count)
+		l.a.take(groups * 4)
+	case "bitsandbytes":
+		l.a.take(count * units.Bytes(q.Bits) / 8)
+		l.a.take(groups * 4)
+	case "mxfp4", "nvfp4":
+		l.a.take(count / 2)
+		l.a.take(groups)
+	default:
+		l.a.take(count * l.width)
+	}
+}
+
+// layer takes one decoder layer. The rotary table is made with the first attention and shared by all.
+func (l *loader) layer(index int, first bool) {
+	m := l.m
+	if m.MLA != nil {
+		l.latentAttention()
+	} else {
+		l.attention()
+	}
+	if first && m.RotaryPositions > 0 {
+		l.plain(m.RotaryPositions * m.RotaryDim)
+	}
+	if m.QKNorm {
+		l.plain(m.HeadDim)
+		l.plain(m.HeadDim)
+	}
+	switch e := m.MoE; {
+	case e != nil && index >= e.DenseLayers:
+		l.experts(*e)
+	default:
+		l.mlp(m.IntermediateSize, m.MLPBias)
+	}
+	l.plain(m.HiddenSize)
+	l.plain(m.HiddenSize)
+}
+
+func (l *loader) attention() {
+	m := l.m
+	if l.quant.Method == "mxfp4" { // only the experts are
+		defer func(q catalog.Quantization) { l.quant = q }(l.quant)
+		l.quant = catalog.Quantization{}
+	}
+	heads := m.Heads / l.tp
+	l.linear((heads+2*max(1, m.KVHeads/l.tp))*m.HeadDim, m.HiddenSize, m.QKVBias)
+	l.linear(m.HiddenSize, heads*m.HeadDim, m.OutputBias)
+}
+
+// latentAttention takes DeepSeek's: the latent projection is on every rank, and the up projection is kept a second
+// time, absorbed into query and output.
+func (l *loader) latentAttention() {
+	m, a := l.m, *l.m.MLA
+	heads := m.Heads / l.tp
+	qk := a.NopeHeadDim + a.RopeHeadDim
+	if a.QLoRARank > 0 {
+		l.linear(a.QLoRARank, m.HiddenSize, false)
+		l.linear(heads*qk, a.QLoRARank, false)
+		l.plain(a.QLoRARank)
+	} else {
+		l.linear(heads*qk, m.HiddenSize, false)
+	}
+	l.linear(a.KVLoRARank+a.RopeHeadDim, m.HiddenSize, false)
+	l.plain(a.KVLoRARank)
+	l.linear(heads*(a.NopeHeadDim+a.VHeadDim), a.KVLoRARank, false)
+	l.linear(m.HiddenSize, heads*a.VHeadDim, false)
+}
+
+func (l *loader) mlp(inner int, bias bool) {
+	inner /= l.tp
+	up := 2 * inner
+	if l.m.PlainMLP {
+		up = inner
+	}
+	l.linear(up, l.m.HiddenSize, bias)
+	l.linear(l.m.HiddenSize, inner, bias)
+}
+
+func (l *loader) experts(e catalog.MoE) {
+	l.plain(e.Experts * l.m.HiddenSize)
+	inner := e.IntermediateSize / l.tp
+	if l.quant.Method == "mxfp4" {
+		inner = padded(inner, 256)
+	}
+	l.matrix(e.Experts, 2*inner, l.m.HiddenSize)
+	l.matrix(e.Experts, l.m.HiddenSize, inner)
+	if e.ExpertBias {
+		l.plain(e.Experts * 2 * inner)
+		l.plain(e.Experts * l.m.HiddenSize)
+	}
+	if e.SharedExperts > 0 {
+		l.mlp(e.SharedExperts*e.SharedIntermediateSize, false)
+	}
+}
