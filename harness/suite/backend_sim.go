@@ -1,0 +1,91 @@
+//go:build !gpu && !ray
+
+package suite
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/testing-symbiote/symbiote/harness/backend"
+	"github.com/testing-symbiote/symbiote/harness/backend/sim"
+	"github.com/testing-symbiote/symbiote/harness/engine"
+	"github.com/testing-symbiote/symbiote/harness/gate"
+)
+
+// exact says that the same case gives the same figures, on any machine.
+const (
+	exact       = true
+	backendName = "sim"
+)
+
+func serving() (backend.Backend, error) { return sim.Backend{}, nil }
+
+// writeEvents plays the case once more and writes what the engine did.
+func (c Case) writeEvents(ctx context.Context, w io.Writer, r Result) error {
+	log := gate.NewEventLog(w)
+	log.Input("deployment", c.describe())
+	log.Input("workload", c.Play.String())
+	log.Input("host", r.Run.Provenance.Host)
+	log.Input("model", r.Run.Provenance.ModelError)
+	log.Input("blocks", fmt.Sprint(r.Run.Engine.NumBlocks))
+	watch := func(replica int, events []engine.Event) {
+		for _, e := range events {
+			if did := deed(e); did != "" {
+				log.Event(e.At, int(e.Request), did, e.Tokens)
+			}
+		}
+	}
+	if _, err := (sim.Backend{Watch: watch}).Run(ctx, c.On, c.Play); err != nil {
+		return err
+	}
+	e := r.Run.Engine
+	for _, k := range []struct {
+		name  string
+		value any
+	}{
+		{"steps", e.Steps}, {"preemptions", e.Preemptions}, {"recomputed-tokens", e.Recomputed}, {"prefix-hits", e.Hits},
+		{"kv-usage-peak", fmt.Sprintf("%.4f", e.UsagePeak)}, {"running-peak", e.RunningPeak}, {"waiting-peak", e.WaitingPeak},
+		{"admitted-per-step", fmt.Sprintf("%.4f", float64(r.Summary.Requests)/float64(max(1, e.Steps)))},
+	} {
+		log.Counter(k.name, fmt.Sprint(k.value))
+	}
+	return log.Close()
+}
+
+// deed names the events that a log keeps: those that tell of a decision.
+func deed(e engine.Event) string {
+	switch e.Kind {
+	case engine.Queued:
+		return "queued"
+	case engine.Admitted:
+		return "admitted"
+	case engine.Resumed:
+		return "resumed"
+	case engine.Preempted:
+		return "preempted"
+	case engine.Finished:
+		return "finished"
+	case engine.Cancelled:
+		return "cancelled"
+	}
+	return ""
+}
+
+// describe is the resolved deployment in one line.
+func (c Case) describe() string {
+	d, _, err := c.On.Resolve()
+	if err != nil {
+		return err.Error()
+	}
+	e := d.Engine
+	var pipeline string
+	if p := d.Pipeline; p.BatchSize > 0 {
+		pipeline = fmt.Sprintf(" batch_size=%d concurrency=%d replicas=%d blocks=%d", p.BatchSize, p.Concurrency, p.Replicas, p.Blocks)
+	}
+	return strings.Join(strings.Fields(fmt.Sprintf(
+		"%s on %s vllm=%s tensor_parallel_size=%d gpu_memory_utilization=%g max_model_len=%d max_num_seqs=%d max_num_batched_tokens=%d quantization=%s kv_cache_dtype=%s block_size=%d enforce_eager=%t policy=%s%s",
+		d.Model.ID, d.GPU.ID, d.VLLMVersion, e.TensorParallelSize, e.GPUMemoryUtilization, e.MaxModelLen, e.MaxNumSeqs,
+		e.MaxNumBatchedTokens, e.Quantization, e.KVCacheDType, e.BlockSize, e.EnforceEager, e.SchedulingPolicy, pipeline)), " ")
+}

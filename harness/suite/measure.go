@@ -1,0 +1,89 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"github.com/testing-symbiote/symbiote/harness/backend"
+	"github.com/testing-symbiote/symbiote/harness/failure"
+	"github.com/testing-symbiote/symbiote/harness/memory"
+	"github.com/testing-symbiote/symbiote/harness/slo"
+	"github.com/testing-symbiote/symbiote/harness/stats"
+)
+
+// running is the cases of a Spec, each measured once: ahead of time on every core where that disturbs nobody, else
+// when its result is asked for.
+type running struct {
+	measure []func() (Result, error)
+	ahead   sync.WaitGroup
+}
+
+func (s Spec) start(ctx context.Context, b backend.Backend, ahead bool) *running {
+	r := &running{}
+	for _, c := range s.Cases {
+		r.measure = append(r.measure, sync.OnceValues(func() (Result, error) { return c.measure(ctx, b, s.SLO) }))
+	}
+	if !ahead {
+		return r
+	}
+	next := make(chan int, len(s.Cases))
+	for i := range s.Cases {
+		next <- i
+	}
+	close(next)
+	for range runtime.GOMAXPROCS(0) {
+		r.ahead.Go(func() {
+			for i := range next {
+				r.measure[i]()
+			}
+		})
+	}
+	return r
+}
+
+func (r *running) result(i int) (Result, error) { return r.measure[i]() }
+
+// wait returns when nothing is measured any more.
+func (r *running) wait() { r.ahead.Wait() }
+
+// measure plans, plays and summarizes one case. A deployment that does not start is a result.
+func (c Case) measure(ctx context.Context, b backend.Backend, target slo.Target) (Result, error) {
+	r := Result{Case: c}
+	resolved, _, err := c.On.Resolve()
+	if err != nil {
+		return r, err
+	}
+	r.Plan, err = memory.For(resolved)
+	var refused *failure.Error
+	switch {
+	case errors.As(err, &refused):
+		r.Failure = refused
+		if exact { // a live server may know better than the plan
+			return r, nil
+		}
+	case err != nil:
+		return r, err
+	}
+	if c.Play == nil {
+		return r, nil
+	}
+	if r.Run, err = b.Run(ctx, c.On, c.Play); err != nil {
+		return r, err
+	}
+	if r.Failure = r.Run.Failure; r.Failure != nil {
+		return r, nil
+	}
+	for i, w := range c.Also {
+		also, err := b.Run(ctx, c.On, w)
+		if err != nil {
+			return r, fmt.Errorf("workload %d: %w", i+2, err)
+		}
+		r.Also = append(r.Also, also)
+	}
+	r.Summary = stats.Summarize(r.Run)
+	r.Verdict = slo.Judge(r.Run, target)
+	return r, nil
+}

@@ -1,0 +1,218 @@
+package workload
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
+
+// Pipeline sends rows the way Ray Data LLM 2.60 does: blocks are merged into tasks, tasks are dealt to actors, an actor
+// cuts its tasks into batches and sends a batch's rows to its engine. What decides how many rows are in flight is the
+// layout of the blocks as much as the configuration. A Request's Replica is the actor that sends it.
+type Pipeline struct {
+	Rows Source
+	Seed uint64
+
+	Kind                 PipelineKind
+	BatchSize            int
+	MaxConcurrentBatches int // tasks that run together on an actor; 0 = 8, HTTP 1
+	MaxTasksInFlight     int // tasks dealt to an actor; 0 = twice MaxConcurrentBatches
+	Blocks               int // of the data set; 0 = rows ÷ BatchSize
+	MaxNumSeqs           int // of the engine: ⌈1.1 × it⌉ rows of one actor are at its engine at most; 0 = no limit
+	MaxPending           int // replaces that limit; 0 = not given
+	MinActors, MaxActors int // 0 = 1
+	Budget               int // actors that CPUs or GPUs allow; 0 = MaxActors
+
+	// QPS delays the first row of each batch by rows ÷ QPS seconds; it does not space the others. 0 = off.
+	QPS float64
+
+	Costs Costs
+}
+
+// PipelineKind is who sends a row.
+type PipelineKind string
+
+const (
+	VLLM PipelineKind = ""     // the vLLM engine processor: all rows of a batch at once
+	HTTP PipelineKind = "http" // the HTTP request processor: a batch's rows one after the other
+)
+
+// Costs are the times that Ray itself takes. A zero field is the constant for it, measured on two shared cores.
+type Costs struct {
+	First        time.Duration // until the first actor is ready: 1.5 s
+	Stagger      time.Duration // from one actor of the initial pool to the next: 0.35 s
+	Added        time.Duration // until an actor that was added is ready: 2.5 s
+	AddedStagger time.Duration // from one of several that were added together to the next: 1 s, they start on the same cores
+	Load         time.Duration // the engine's own start, on top of these: 0
+	Supply       float64       // blocks a second that the stages before the engine deliver: 16; HTTP has them fused: all at once
+	Overhead     time.Duration // from a row's turn until the server has it: 10 ms, HTTP 6 ms
+	Task         time.Duration // from a task's end until the driver has noticed: 20 ms
+	Refill       time.Duration // until a freed slot has its next task if none queues at the actor: 0.2 s
+}
+
+func (c Costs) or(kind PipelineKind) Costs {
+	def := func(d *time.Duration, constant time.Duration) {
+		if *d == 0 {
+			*d = constant
+		}
+	}
+	def(&c.First, 1500*time.Millisecond)
+	def(&c.Stagger, 350*time.Millisecond)
+	def(&c.Added, 2500*time.Millisecond)
+	def(&c.AddedStagger, time.Second)
+	def(&c.Task, 20*time.Millisecond)
+	def(&c.Refill, 200*time.Millisecond)
+	switch {
+	case kind == HTTP:
+		def(&c.Overhead, 6*time.Millisecond)
+		c.Supply = math.Inf(1)
+	default:
+		def(&c.Overhead, 10*time.Millisecond)
+		if c.Supply == 0 {
+			c.Supply = 16
+		}
+	}
+	return c
+}
+
+// filled returns p with every default written out.
+func (p Pipeline) filled() Pipeline {
+	def := func(n *int, v int) {
+		if *n == 0 {
+			*n = v
+		}
+	}
+	if p.Kind == HTTP {
+		def(&p.MaxConcurrentBatches, 1)
+	}
+	def(&p.MaxConcurrentBatches, 8)
+	def(&p.MaxTasksInFlight, 2*p.MaxConcurrentBatches)
+	def(&p.Blocks, units.CeilDiv(p.Rows.Len(), p.BatchSize))
+	def(&p.MinActors, 1)
+	def(&p.MaxActors, p.MinActors)
+	def(&p.Budget, p.MaxActors)
+	p.Budget = max(p.Budget, p.MinActors)
+	if p.Kind == VLLM && p.MaxPending == 0 && p.MaxNumSeqs > 0 {
+		p.MaxPending = int(math.Ceil(float64(p.MaxNumSeqs) * 1.1))
+	}
+	p.Costs = p.Costs.or(p.Kind)
+	return p
+}
+
+func (p Pipeline) String() string {
+	kind := "ray"
+	if p.Kind == HTTP {
+		kind = "ray http"
+	}
+	p = p.filled()
+	actors := fmt.Sprint(p.MinActors)
+	if p.MaxActors != p.MinActors {
+		actors = fmt.Sprintf("%d..%d", p.MinActors, p.MaxActors)
+	}
+	return fmt.Sprintf("%v · %s batches of %d, %d together, %d blocks, %s actors · seed %d",
+		p.Rows, kind, p.BatchSize, p.MaxConcurrentBatches, p.Blocks, actors, p.Seed)
+}
+
+// Validate says what is wrong with the description. Play panics on a pipeline that is not valid.
+func (p Pipeline) Validate() error {
+	if p.Rows == nil {
+		return errors.New("pipeline: nothing is asked")
+	}
+	if err := p.Rows.validate(); err != nil {
+		return fmt.Errorf("pipeline: %w", err)
+	}
+	if p.Rows.Len() == 0 {
+		return errors.New("pipeline: rows = 0, want > 0")
+	}
+	if p.BatchSize < 1 {
+		return fmt.Errorf("pipeline: batch_size = %d, want > 0", p.BatchSize)
+	}
+	for _, f := range []struct {
+		name string
+		n    int
+	}{
+		{"concurrency", p.MaxConcurrentBatches}, {"max_tasks_in_flight", p.MaxTasksInFlight}, {"blocks", p.Blocks},
+		{"max_num_seqs", p.MaxNumSeqs}, {"max_pending_requests", p.MaxPending}, {"replicas", p.MaxActors}, {"replicas", p.MinActors},
+	} {
+		if f.n < 0 {
+			return fmt.Errorf("pipeline: %s = %d, want ≥ 0", f.name, f.n)
+		}
+	}
+	if p.MaxActors > 0 && p.MaxActors < p.MinActors {
+		return fmt.Errorf("pipeline: replicas = %d..%d, want them ascending", p.MinActors, p.MaxActors)
+	}
+	if p.Blocks > p.Rows.Len() {
+		return fmt.Errorf("pipeline: blocks = %d, want at most the %d rows", p.Blocks, p.Rows.Len())
+	}
+	return nil
+}
+
+// Warnings say what the layout does that its author may not expect.
+func (p Pipeline) Warnings() []string {
+	p = p.filled()
+	var out []string
+	together := min(p.MaxConcurrentBatches, p.MaxTasksInFlight) * p.batchesTogether()
+	switch {
+	case p.Kind == VLLM && p.MaxNumSeqs > 0 && p.BatchSize*p.MaxConcurrentBatches < p.MaxNumSeqs:
+		out = append(out, fmt.Sprintf("batch_size × concurrency = %d rows is below --max-num-seqs %d: the engine cannot fill its seats",
+			p.BatchSize*p.MaxConcurrentBatches, p.MaxNumSeqs))
+	case p.Kind == HTTP && together == 1 && p.MaxActors == 1:
+		out = append(out, "one row is in flight at a time: the block layout gives one batch per task and there is one actor")
+	}
+	if tasks := len(p.tasks()); p.MaxActors > p.MinActors && float64(tasks) < 1.75*float64(p.MaxConcurrentBatches) {
+		out = append(out, fmt.Sprintf("%d tasks never start a second actor: one must hold %d first", tasks,
+			int(math.Ceil(1.75*float64(p.MaxConcurrentBatches)))))
+	}
+	return out
+}
+
+// batchesTogether is how many batches of one task can run at once.
+func (p Pipeline) batchesTogether() int {
+	most := 0
+	for _, t := range p.tasks() {
+		most = max(most, units.CeilDiv(t.to-t.from, p.BatchSize))
+	}
+	return min(most, batchesOfATask)
+}
+
+// batchesOfATask run together at most: a default of Ray Data's asynchronous stages.
+const batchesOfATask = 4
+
+// task is a run of whole blocks: rows from..to, complete when the last of them has arrived.
+type task struct {
+	from, to int
+	ready    units.Time
+}
+
+// tasks merges blocks in their order until there is a batch; blocks are never split.
+func (p Pipeline) tasks() []task {
+	var out []task
+	n, size, extra := p.Rows.Len(), p.Rows.Len()/p.Blocks, p.Rows.Len()%p.Blocks
+	from, to := 0, 0
+	for b := range p.Blocks {
+		to += size
+		if b < extra {
+			to++
+		}
+		if to-from >= p.BatchSize || b == p.Blocks-1 && to > from {
+			ready := units.Time(units.Seconds(float64(b) / p.Costs.Supply))
+			out = append(out, task{from, to, ready})
+			from = to
+		}
+	}
+	if to != n {
+		panic("workload: blocks do not add up to the rows")
+	}
+	return out
+}
+
+// Play returns a fresh client.
+func (p Pipeline) Play() Player {
+	if err := p.Validate(); err != nil {
+		panic(err)
+	}
+	return newPipelinePlayer(p.filled())
+}
