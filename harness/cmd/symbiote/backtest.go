@@ -73,6 +73,8 @@ func backtestKind(kind string, files []string, f backtestFlags, stdout, stderr i
 	switch kind {
 	case "scheduler":
 		return backtestScheduler(files, f, stdout, stderr)
+	case "serving":
+		return backtestServing(files, f, stdout, stderr)
 	case "protocol":
 		return backtestProtocol(files, f, stdout, stderr)
 	case "memory":

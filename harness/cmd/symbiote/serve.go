@@ -15,6 +15,7 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/failure"
 	"github.com/testing-symbiote/symbiote/harness/serve"
+	"github.com/testing-symbiote/symbiote/harness/units"
 )
 
 const serveUsage = `usage: symbiote serve -deployment FILE [flags]
@@ -30,7 +31,7 @@ type serveFlags struct {
 	replicas    int
 	addr        string
 	faults      string
-	instant     bool
+	stepMS      float64
 	cfg         serve.Config
 }
 
@@ -53,7 +54,7 @@ func serveCommand(args []string, stdout, stderr io.Writer) int {
 	})
 	fs.StringVar(&f.addr, "addr", "127.0.0.1:8000", "where to listen; without a host on loopback alone")
 	fs.Float64Var(&f.cfg.Speed, "speed", 1, "how many simulated seconds pass in a real one")
-	fs.BoolVar(&f.instant, "instant", false, "no step takes time: what is measured is the server and the client")
+	fs.Float64Var(&f.stepMS, "step-ms", -1, "every step takes so many `milliseconds`, 0 = none; < 0 = as the deployment's would")
 	fs.StringVar(&f.faults, "faults", "", "fault `file`: what goes wrong, and when")
 	fs.BoolVar(&f.cfg.Admin, "admin", false, "let faults be changed while it runs, by PUT /admin/faults")
 	fs.Func("api-key", "`key` that /v1 needs; may be given several times", func(s string) error {
@@ -100,8 +101,8 @@ func (f *serveFlags) read() error {
 			f.cfg.Deployments = append(f.cfg.Deployments, d)
 		}
 	}
-	if f.instant {
-		f.cfg.Timer = serve.Instant{}
+	if f.stepMS >= 0 {
+		f.cfg.Timer = serve.Fixed(units.Milliseconds(f.stepMS))
 	}
 	if f.faults == "" {
 		return nil

@@ -1,0 +1,305 @@
+package backtest
+
+import (
+	"compress/gzip"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/testing-symbiote/symbiote/fixtures"
+	"github.com/testing-symbiote/symbiote/harness/catalog"
+	"github.com/testing-symbiote/symbiote/harness/deploy"
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
+
+// A start is one real start-up of vLLM as its log printed it: a row of either CSV form.
+type start struct {
+	line   int
+	column map[string]int
+	cells  []string
+}
+
+// The columns that each form must have; further ones are read where they exist.
+var (
+	caseColumns  = []string{"case_id", "model", "model_key", "gpu", "gpu_total_gib", "tensor_parallel_size", "vllm_version", "engine", "kv_cache_available_gib", "verdict"}
+	startColumns = []string{"tag", "model", "quant", "gpu", "vllm", "runner", "tp", "kv_gib", "kv_tokens"}
+)
+
+// readStarts reads a CSV file of either form, gzip by name.
+func readStarts(name string) ([]start, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var r io.Reader = f
+	if strings.HasSuffix(name, ".gz") {
+		if r, err = gzip.NewReader(f); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	in := csv.NewReader(r)
+	header, err := in.Read()
+	if err != nil {
+		return nil, fmt.Errorf("%s:1: no header: %w", name, err)
+	}
+	column := map[string]int{}
+	for i, h := range header {
+		column[strings.TrimSpace(h)] = i
+	}
+	want := caseColumns
+	if _, ok := column["tag"]; ok {
+		want = startColumns
+	}
+	for _, c := range want {
+		if _, ok := column[c]; !ok {
+			return nil, fmt.Errorf("%s:1: column %q is missing, want those of memory/cases.csv or of h100/starts.csv", name, c)
+		}
+	}
+	var out []start
+	for {
+		cells, err := in.Read()
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		line, _ := in.FieldPos(0)
+		out = append(out, start{line: line, column: column, cells: cells})
+	}
+}
+
+// cell is the first of the named columns that is there and not empty.
+func (s start) cell(names ...string) string {
+	for _, n := range names {
+		if i, ok := s.column[n]; ok && strings.TrimSpace(s.cells[i]) != "" {
+			return strings.TrimSpace(s.cells[i])
+		}
+	}
+	return ""
+}
+
+func (s start) id() string { return s.cell("case_id", "tag") }
+
+// number reads a figure; 0, false where the row has none.
+func (s start) number(names ...string) (float64, bool, error) {
+	text := s.cell(names...)
+	if text == "" {
+		return 0, false, nil
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0, false, fmt.Errorf("line %d: %s = %q, want a number", s.line, names[0], text)
+	}
+	return f, true, nil
+}
+
+func (s start) whole(names ...string) (int, error) {
+	f, _, err := s.number(names...)
+	if err == nil && f != float64(int(f)) {
+		err = fmt.Errorf("line %d: %s = %g, want a whole number", s.line, names[0], f)
+	}
+	return int(f), err
+}
+
+// A notPlanned start has too little in its row to plan it; it says what is missing.
+type notPlanned string
+
+func (n notPlanned) Error() string { return string(n) }
+
+// deployment is what the row says was started. Nothing of what the log printed about memory is used.
+func (s start) deployment() (deploy.Deployment, error) {
+	var d deploy.Deployment
+	var err error
+	if d.Model, err = s.model(); err != nil {
+		return d, err
+	}
+	if d.GPU, err = s.gpu(); err != nil {
+		return d, err
+	}
+	e := &d.Engine
+	for _, f := range []struct {
+		into  *int
+		names []string
+	}{
+		{&e.TensorParallelSize, []string{"tensor_parallel_size", "tp"}},
+		{&e.PipelineParallelSize, []string{"pipeline_parallel_size"}},
+		{&e.MaxModelLen, []string{"max_model_len_tokens", "max_model_len"}},
+		{&e.MaxNumSeqs, []string{"max_num_seqs"}},
+		{&e.MaxNumBatchedTokens, []string{"max_num_batched_tokens"}},
+		{&e.BlockSize, []string{"block_size_tokens"}},
+	} {
+		if *f.into, err = s.whole(f.names...); err != nil {
+			return d, err
+		}
+	}
+	if e.GPUMemoryUtilization, _, err = s.number("gpu_memory_utilization"); err != nil {
+		return d, err
+	}
+	e.DType = strings.TrimSuffix(s.cell("dtype"), "auto")
+	e.KVCacheDType = s.cell("kv_cache_dtype")
+	eager := strings.ToLower(s.cell("enforce_eager"))
+	e.EnforceEager = eager == "true" || eager == "1"
+	if e.Quantization, err = s.quantization(d.Model); err != nil {
+		return d, err
+	}
+	if e.MaxModelLen > d.Model.MaxModelLen { // a fine-tune of the shape with a longer context
+		d.Model.MaxModelLen = e.MaxModelLen
+		d.Model.RotaryPositions = max(d.Model.RotaryPositions, e.MaxModelLen)
+	}
+	d.VLLMVersion, d.Runner = s.version()
+	d.MemoryHeld = s.held(d.GPU.Memory)
+	return d, nil
+}
+
+// model looks the name up, then the key of the architecture.
+func (s start) model() (catalog.Model, error) {
+	for _, name := range []string{s.cell("model"), s.cell("model_key")} {
+		if m, err := fixtures.Model(name); err == nil {
+			return m, nil
+		}
+	}
+	return catalog.Model{}, notPlanned(fmt.Sprintf("the architecture of %q is not known", s.cell("model")))
+}
+
+var (
+	className   = regexp.MustCompile(`^([0-9]+) ?GB`)
+	classBudget = regexp.MustCompile(`\(([0-9.]+) GiB budget at ([0-9.]+)\)`)
+)
+
+// gpu looks the name up and takes the printed total, which differs a little between drivers. A card that is named
+// only by its class takes what else there is to know from the most common card of that class.
+func (s start) gpu() (catalog.GPU, error) {
+	name := s.cell("gpu")
+	total, printed, err := s.number("gpu_total_gib", "total_gib")
+	if err != nil {
+		return catalog.GPU{}, err
+	}
+	if m := classBudget.FindStringSubmatch(name); m != nil && !printed {
+		budget, _ := strconv.ParseFloat(m[1], 64)
+		share, _ := strconv.ParseFloat(m[2], 64)
+		if share > 0 {
+			total, printed = budget/share, true
+		}
+	}
+	g, err := fixtures.GPU(name)
+	if err != nil {
+		if g, err = classOf(name, total); err != nil || !printed {
+			return g, notPlanned(fmt.Sprintf("the GPU %q is not known and its memory was not printed", name))
+		}
+	}
+	if printed {
+		g.Memory = units.Gibibytes(total)
+	}
+	return g, nil
+}
+
+// classOf is the most common card of a memory class.
+func classOf(name string, total float64) (catalog.GPU, error) {
+	m := className.FindStringSubmatch(name)
+	size := total
+	if m != nil {
+		size, _ = strconv.ParseFloat(m[1], 64)
+	}
+	switch {
+	case size > 90:
+		return fixtures.GPU("rtx-pro-6000")
+	case size > 70:
+		return fixtures.GPU("a100-80gb-sxm")
+	case size > 42:
+		return fixtures.GPU("l40s")
+	case size > 36:
+		return fixtures.GPU("a100-40gb-sxm")
+	case size > 20:
+		return fixtures.GPU("rtx-3090")
+	case size > 0 && (m != nil || name == ""):
+		return fixtures.GPU("rtx-4060")
+	}
+	return catalog.GPU{}, fmt.Errorf("no class in %q", name)
+}
+
+// quantization says how the checkpoint is stored: by its column, and where that names a container or nothing, by the
+// checkpoint's name.
+func (s start) quantization(m catalog.Model) (string, error) {
+	name := strings.ToLower(s.cell("model"))
+	byName := ""
+	for _, q := range []struct{ in, method string }{
+		{"awq", "awq"}, {"gptq-int8", "gptq-int8"}, {"gptq", "gptq-int4"}, {"nvfp4", "nvfp4"}, {"w4a16", "gptq-int4"},
+		{"w8a16", "gptq-int8"}, {"w8a8", "w8a8"}, {"fp8", "fp8"}, {"bnb", "bitsandbytes"}, {"mxfp4", "mxfp4"},
+	} {
+		if byName == "" && strings.Contains(name, q.in) {
+			byName = q.method
+		}
+	}
+	switch q := strings.ToLower(s.cell("quantization", "quant")); q {
+	case "", "bf16", "fp16", "none":
+		if byName == "" && m.Quantization == nil && strings.Contains(name, "quantis") {
+			return "", notPlanned("it is quantized in a way that the row does not name")
+		}
+		return byName, nil
+	case "gptq", "gptq_marlin":
+		if byName == "gptq-int8" {
+			return byName, nil
+		}
+		return "gptq-int4", nil
+	case "awq_marlin", "4-bit", "int4":
+		return "awq", nil
+	case "compressed-tensors":
+		if byName == "" {
+			return "", notPlanned("compressed-tensors, and the name does not say which scheme")
+		}
+		return byName, nil
+	case "awq", "fp8", "bitsandbytes", "mxfp4", "nvfp4", "w8a8", "gptq-int4", "gptq-int8":
+		return q, nil
+	default:
+		return "", notPlanned(fmt.Sprintf("the quantization %q is not known", q))
+	}
+}
+
+var release = regexp.MustCompile(`[0-9]+\.[0-9]+(?:\.[0-9]+)?`)
+
+// version is the first release that the row names, and the engine or runner that it says was used.
+func (s start) version() (version, runner string) {
+	version = release.FindString(s.cell("vllm_version", "vllm"))
+	if r := s.cell("engine", "runner"); r == "V0" || s.cell("runner") != "" {
+		runner = r
+	}
+	if version == "" {
+		version = "0.11.0" // the middle of the logs that name none
+		if runner == "V0" {
+			version = "0.7.3"
+		}
+	}
+	return version, runner
+}
+
+var outOfMemory = regexp.MustCompile(`total capacity of ([0-9.]+) (GiB|MiB) of which ([0-9.]+) (GiB|MiB) is free; this process has ([0-9.]+) (GiB|MiB)`)
+
+// held is what others held on the card, where an out-of-memory message lets it be counted.
+func (s start) held(units.Bytes) units.Bytes {
+	m := outOfMemory.FindStringSubmatch(s.cell("oom_detail"))
+	if m == nil {
+		return 0
+	}
+	size := func(number, unit string) units.Bytes {
+		f, _ := strconv.ParseFloat(number, 64)
+		if unit == "MiB" {
+			f /= 1024
+		}
+		return units.Gibibytes(f)
+	}
+	return max(0, size(m[1], m[2])-size(m[3], m[4])-size(m[5], m[6]))
+}
+
+// dense says whether the row counts among those whose error is the headline: a dense model on one or two ranks.
+func (s start) dense(d deploy.Deployment) bool {
+	plain := d.Model.MoE == nil && d.Model.MLA == nil && !d.Model.Multimodal
+	return plain && d.Engine.TensorParallelSize <= 2 && !slices.Contains([]string{"moe", "moe-mla", "multimodal"}, s.cell("kind"))
+}
