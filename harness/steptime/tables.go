@@ -42,6 +42,7 @@ func (m *model) tabulate(d deploy.Deployment) {
 
 // graphs fills the padding table from the sizes for which CUDA graphs are captured.
 func (m *model) graphs(d deploy.Deployment, seqs int) {
+	m.padded = make([]int32, 1)
 	if d.Engine.EnforceEager {
 		return
 	}
@@ -85,15 +86,16 @@ func captureSizes(seqs, tokens int) []int {
 // Step returns what one step costs. It allocates nothing and looks at each prefill chunk once.
 func (t Timer) Step(w *engine.Work) engine.Cost {
 	m := t.model
-	rows, how := int(w.Tokens), m.launch.compiled
-	if rows <= m.maxGraph {
-		rows = int(m.padded[rows])
-		if how = m.launch.full; len(w.Chunks) > 0 {
-			how = m.launch.piecewise
+	if w.Tokens == 0 {
+		return engine.Cost{Schedule: m.launch.scheduleStep}
+	}
+	h := &m.launch
+	gpu, how := t.GPU(w), h.compiled
+	if int(w.Tokens) <= m.maxGraph {
+		if how = h.full; len(w.Chunks) > 0 {
+			how = h.piecewise
 		}
 	}
-	gpu := m.linear(rows) + m.sampling(w.Sampled) + m.attend(w)
-	h := &m.launch
 	prepare := h.scheduleStep + h.scheduleRequest*units.Span(w.Running) + h.schedulePrefill*units.Span(len(w.Chunks))
 	update := h.updateStep + h.updateToken*units.Span(w.Sampled) + h.updateFinished*units.Span(w.Finishing)
 	deliver := units.Span(0)
@@ -108,6 +110,15 @@ func (t Timer) Step(w *engine.Work) engine.Cost {
 		c.GPU = max(0, gpu-how)
 	}
 	return c
+}
+
+// GPU returns how long the GPU computes one step.
+func (t Timer) GPU(w *engine.Work) units.Span {
+	m, rows := t.model, int(w.Tokens)
+	if rows <= m.maxGraph {
+		rows = int(m.padded[rows])
+	}
+	return m.linear(rows) + m.sampling(w.Sampled) + m.attend(w)
 }
 
 // Intake returns what the front end spends on a request before the scheduler sees it.
