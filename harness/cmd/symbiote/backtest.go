@@ -77,6 +77,8 @@ func backtestKind(kind string, files []string, f backtestFlags, stdout, stderr i
 		return backtestServing(files, f, stdout, stderr)
 	case "protocol":
 		return backtestProtocol(files, f, stdout, stderr)
+	case "pipeline":
+		return backtestPipeline(files, f, stdout, stderr)
 	case "memory":
 		return backtestMemory(files, f, stdout, stderr)
 	}
