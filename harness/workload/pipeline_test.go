@@ -1,0 +1,179 @@
+package workload
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
+
+// serve answers each row after its service time and returns how many rows were in flight at most, in all and by
+// replica, and when each row was sent and answered. Looking ahead must not decide anything, so Next is asked often.
+func serve(t *testing.T, p Pipeline, service func(id int) units.Span) (peak int, byReplica map[int]int, sent, done map[int]units.Time) {
+	t.Helper()
+	type answer struct {
+		at      units.Time
+		id, rep int
+	}
+	player := p.Play()
+	var out []answer
+	inFlight := map[int]int{}
+	byReplica, sent, done = map[int]int{}, map[int]units.Time{}, map[int]units.Time{}
+	now := units.Time(0)
+	for {
+		at, ok := player.Next()
+		again, _ := player.Next()
+		require.Equal(t, at, again)
+		if len(out) > 0 && (!ok || out[0].at <= at) {
+			a := out[0]
+			out = out[1:]
+			now = a.at
+			done[a.id] = now
+			inFlight[a.rep]--
+			player.Done(a.id, now)
+			continue
+		}
+		if !ok {
+			return peak, byReplica, sent, done
+		}
+		require.GreaterOrEqual(t, at, now)
+		now = at
+		r := player.Send()
+		require.Equal(t, at, r.At)
+		require.NotContains(t, sent, r.ID)
+		sent[r.ID] = at
+		inFlight[r.Replica]++
+		byReplica[r.Replica] = max(byReplica[r.Replica], inFlight[r.Replica])
+		peak = max(peak, len(out)+1)
+		a := answer{at.Add(service(r.ID)), r.ID, r.Replica}
+		i, _ := slices.BinarySearchFunc(out, a, func(x, y answer) int {
+			if x.at != y.at {
+				return int(min(max(x.at-y.at, -1), 1))
+			}
+			return x.id - y.id
+		})
+		out = slices.Insert(out, i, a)
+	}
+}
+
+func rowsOf(n int) Rows { return Rows{Count: n, Prompt: Fixed(1), Output: Fixed(1)} }
+
+// What real runs showed: the layout of the blocks decides how many rows are in flight.
+func TestPipelinePeaks(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		p    Pipeline
+		peak int
+	}{
+		{"semaphore of 128 seats", Pipeline{Rows: rowsOf(2000), BatchSize: 32, MaxNumSeqs: 128}, 141},
+		{"four batches of 16", Pipeline{Rows: rowsOf(640), BatchSize: 16, MaxConcurrentBatches: 4, MaxNumSeqs: 64}, 64},
+		{"one block: four batches of one task", Pipeline{Rows: rowsOf(400), BatchSize: 16, MaxConcurrentBatches: 1, Blocks: 1}, 64},
+		{"two blocks", Pipeline{Rows: rowsOf(400), BatchSize: 16, MaxConcurrentBatches: 4, Blocks: 2}, 128},
+		{"http, one-row blocks, two actors", Pipeline{Kind: HTTP, Rows: rowsOf(200), BatchSize: 16, Blocks: 200, MinActors: 1, MaxActors: 2}, 2},
+		{"http, one block", Pipeline{Kind: HTTP, Rows: rowsOf(200), BatchSize: 16, Blocks: 1}, 4},
+		{"http, eight blocks, two actors", Pipeline{Kind: HTTP, Rows: rowsOf(500), BatchSize: 16, Blocks: 8, MinActors: 2, MaxActors: 2}, 8},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			peak, _, sent, done := serve(t, c.p, func(int) units.Span { return units.Second })
+			require.Equal(t, c.peak, peak)
+			require.Len(t, sent, c.p.Rows.Len())
+			require.Len(t, done, c.p.Rows.Len())
+		})
+	}
+}
+
+// 13 tasks never start a second replica, 25 do: one must hold 14 of 16 before another is asked for.
+func TestPipelineScalesOnlyWhenAReplicaIsNearlyFull(t *testing.T) {
+	for tasks, replicas := range map[int]int{13: 1, 25: 2} {
+		p := Pipeline{Rows: rowsOf(64 * tasks), BatchSize: 64, MaxNumSeqs: 64, MinActors: 1, MaxActors: 2, Costs: Costs{Supply: 1e6}}
+		_, by, _, _ := serve(t, p, func(int) units.Span { return units.Second })
+		require.Len(t, by, replicas, "%d tasks", tasks)
+		require.Equal(t, tasks == 13, len(p.Warnings()) == 1, "%v", p.Warnings())
+	}
+}
+
+func TestPipelineCutsWholeBlocks(t *testing.T) {
+	tasks := Pipeline{Rows: rowsOf(500), BatchSize: 64, Blocks: 8}.filled().tasks()
+	require.Len(t, tasks, 4, "blocks of 62 and 63 rows are merged in pairs: a block is never split")
+	require.Equal(t, 126, tasks[0].to)
+	require.Equal(t, 500, tasks[3].to)
+}
+
+// Random pipelines: each row is sent once and answered, nobody exceeds the limits, and the same seed does the same.
+func TestPipelineLaws(t *testing.T) {
+	for seed := range uint64(200) {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 99))
+			n := 1 + r.IntN(400)
+			p := Pipeline{
+				Rows: rowsOf(n), BatchSize: 1 + r.IntN(40), MaxConcurrentBatches: 1 + r.IntN(6), Blocks: 1 + r.IntN(n),
+				MaxNumSeqs: r.IntN(40), MinActors: 1 + r.IntN(2),
+			}
+			p.MaxActors = p.MinActors + r.IntN(3)
+			if r.IntN(3) == 0 {
+				p.Kind, p.QPS = HTTP, float64(r.IntN(2)*50)
+			}
+			service := make([]units.Span, n)
+			for i := range service {
+				service[i] = units.Span(r.Int64N(int64(2 * units.Second)))
+			}
+			of := func(id int) units.Span { return service[id] }
+			_, by, sent, done := serve(t, p, of)
+			require.Len(t, sent, n)
+			require.Len(t, done, n)
+			require.LessOrEqual(t, len(by), p.MaxActors)
+			f := p.filled()
+			for replica, peak := range by {
+				limit := f.MaxConcurrentBatches * batchesOfATask * p.BatchSize
+				if p.Kind == HTTP {
+					limit = f.MaxConcurrentBatches * batchesOfATask
+				} else if f.MaxPending > 0 {
+					limit = min(limit, f.MaxPending)
+				}
+				require.LessOrEqual(t, peak, limit, "replica %d", replica)
+			}
+			_, _, again, _ := serve(t, p, of)
+			require.Equal(t, sent, again)
+		})
+	}
+}
+
+func TestPipelineRefusesWhatCannotBe(t *testing.T) {
+	for want, p := range map[string]Pipeline{
+		"nothing is asked":          {},
+		"rows = 0":                  {Rows: rowsOf(0), BatchSize: 1},
+		"batch_size = 0, want > 0":  {Rows: rowsOf(5)},
+		"blocks = 6, want at most":  {Rows: rowsOf(5), BatchSize: 1, Blocks: 6},
+		"replicas = 3..2":           {Rows: rowsOf(5), BatchSize: 1, MinActors: 3, MaxActors: 2},
+		"concurrency = -1, want ≥ ": {Rows: rowsOf(5), BatchSize: 1, MaxConcurrentBatches: -1},
+	} {
+		require.ErrorContains(t, p.Validate(), want)
+	}
+	require.Equal(t, "5 rows prompt 1 output 1 · ray batches of 2, 8 together, 3 blocks, 1..2 actors · seed 0",
+		Pipeline{Rows: rowsOf(5), BatchSize: 2, MinActors: 1, MaxActors: 2}.String())
+}
+
+func BenchmarkPipeline100k(b *testing.B) {
+	p := Pipeline{Rows: rowsOf(100_000), BatchSize: 256, MaxConcurrentBatches: 4, MaxNumSeqs: 1024, Costs: Costs{First: time.Second}}
+	for b.Loop() {
+		player := p.Play()
+		var out []Request
+		for {
+			at, ok := player.Next()
+			if len(out) > 0 && (!ok || out[0].At.Add(units.Second) <= at) {
+				player.Done(out[0].ID, out[0].At.Add(units.Second))
+				out = out[1:]
+				continue
+			}
+			if !ok {
+				break
+			}
+			out = append(out, player.Send())
+		}
+	}
+}
