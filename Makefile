@@ -5,6 +5,8 @@ RESULTS ?= results
 COUNT   ?= 10
 BENCH   ?= .
 BASE    ?= origin/main
+FUZZTIME ?= 30s
+LIVETIME ?= 2h
 SUITES  := ./suites/...
 
 .DEFAULT_GOAL := help
@@ -13,8 +15,10 @@ SUITES  := ./suites/...
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
 
-run: ## run every suite on the simulated backend and print its tables
-	@$(GO) test -count=1 $(SUITES)
+run: ## run every suite on the simulated backend, print its tables, leave reports in out/
+	@rm -rf $(OUT)/results
+	@$(GO) test -count=1 $(SUITES) -results=$(CURDIR)/$(OUT)/results; code=$$?; \
+	for table in $(OUT)/results/*/*.txt; do echo; echo "== $$table"; cat $$table; done; exit $$code
 
 test: ## run every test
 	@$(GO) tool gotestsum --format pkgname -- ./...
@@ -23,14 +27,43 @@ race: ## run every test with the race detector, in random order
 	@$(GO) tool gotestsum --format pkgname -- -race -shuffle=on ./...
 
 golden: ## redraw the golden tables; read the diff before you commit it
-	$(GO) test -count=1 $(SUITES) -update
+	$(GO) test -count=1 $(SUITES) ./harness/suite -update
 	@git --no-pager diff --stat -- golden
 
-lint: ## gofmt, vet, staticcheck, and the table of imports
-	@test -z "$$(gofmt -l harness suites fixtures golden)" || { gofmt -l harness suites fixtures golden; exit 1; }
+lint: ## gofmt, vet for every backend, staticcheck, and the table of imports
+	@unformatted=$$(gofmt -l harness suites fixtures golden); test -z "$$unformatted" || { echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags gpu ./...
+	$(GO) vet -tags ray ./...
 	$(GO) tool staticcheck ./...
 	$(GO) test ./harness
+
+fma: ## look for fused multiply-adds on arm64, which would make figures depend on the machine
+	@.github/scripts/fma.sh
+
+fuzz: ## fuzz each target for FUZZTIME
+	@.github/scripts/fuzz.sh $(FUZZTIME)
+
+bench: ## run the benchmarks once, virtual figures and event logs: RESULTS/new.txt
+	@.github/scripts/bench.sh once $(RESULTS)/new '$(BENCH)'
+
+bench-base: ## the same for BASE, built in a worktree of its own: RESULTS/old.txt
+	@.github/scripts/bench.sh base $(RESULTS)/old '$(BENCH)' '$(BASE)'
+
+bench-compare: ## judge this tree against BASE: benchstat for people, the gate for the verdict
+	@.github/scripts/bench.sh compare $(RESULTS) '$(BENCH)' '$(BASE)' '$(COUNT)'
+
+bench-aa: ## this machine's noise floor: the same binary against itself, COUNT times
+	@.github/scripts/bench.sh aa $(RESULTS) '$(BENCH)' '$(COUNT)'
+
+live: ## run the suites on a live vLLM: SYMBIOTE_ENDPOINT names a server, or SYMBIOTE_VLLM a command that starts one
+	$(GO) test -tags gpu -count=1 -timeout $(LIVETIME) $(SUITES)
+
+live-cpu: ## start a small live vLLM on this machine's CPU and hold the live backend against it
+	SYMBIOTE_VLLM="$${SYMBIOTE_VLLM:-vllm}" $(GO) test -tags gpu -count=1 -timeout $(LIVETIME) ./harness/backend/live
+
+live-ray: ## run the suites through Ray Data: SYMBIOTE_RAY names the dashboard
+	$(GO) test -tags ray -count=1 -timeout $(LIVETIME) $(SUITES)
 
 clean: ## remove what the other targets wrote
 	rm -rf $(OUT) $(RESULTS)

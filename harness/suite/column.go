@@ -124,6 +124,16 @@ func Memory(name, unit string, of func(Result) units.Bytes) Column {
 	}
 }
 
+// Figure is a number of the table alone, whether or not anything ran; it does not apply to what does not start.
+func Figure(name string, of func(Result) float64) Column {
+	return Column{Name: name, Of: func(r Result) float64 {
+		if r.Failure != nil {
+			return math.NaN()
+		}
+		return of(r)
+	}}
+}
+
 // P50 and P99 read a distribution.
 func P50(d stats.Dist) units.Span { return d.P50 }
 
@@ -152,6 +162,9 @@ func TTFT(r Result) stats.Dist { return r.Summary.TTFT }
 
 // TPOT is the time of a token after the first, by request.
 func TPOT(r Result) stats.Dist { return r.Summary.TPOT }
+
+// E2EL is the time of a whole answer.
+func E2EL(r Result) stats.Dist { return r.Summary.E2EL }
 
 func (s Spec) columns() []Column {
 	if s.Columns == nil {
