@@ -11,9 +11,12 @@ import (
 // Load is a Workload: rows that leave when the arrivals say.
 type Load struct {
 	Rows     Source
-	Arrivals Arrivals // nil: a trace at its recorded times, anything else at once
+	Arrivals Arrivals // nil: a trace or list at its own times, anything else at once
 	Seed     uint64
 }
+
+// recorded rows have send times of their own, in ascending order.
+type recorded interface{ recorded() []units.Time }
 
 // Seeded returns the same load, drawn from another seed.
 func (l Load) Seeded(seed uint64) Load { l.Seed = seed; return l }
@@ -22,7 +25,7 @@ func (l Load) arrivals() Arrivals {
 	if l.Arrivals != nil {
 		return l.Arrivals
 	}
-	if _, ok := l.Rows.(*Trace); ok {
+	if _, ok := l.Rows.(recorded); ok {
 		return Replay{}
 	}
 	return AllAtOnce{}
@@ -43,7 +46,7 @@ func (l Load) Validate() error {
 	if err := l.arrivals().validate(); err != nil {
 		return fmt.Errorf("workload: arrivals: %w", err)
 	}
-	_, isTrace := l.Rows.(*Trace)
+	_, isTrace := l.Rows.(recorded)
 	switch a := l.arrivals().(type) {
 	case Replay:
 		if !isTrace {
@@ -70,7 +73,7 @@ func (l Load) Play() Player {
 		p.fetch()
 		return p
 	case Replay:
-		times := a.times(l.Rows.(*Trace).arrivals, l.Seed)
+		times := a.times(l.Rows.(recorded).recorded(), l.Seed)
 		i := 0
 		return newOpenPlayer(next, func() (units.Time, bool) {
 			if i >= len(times) {

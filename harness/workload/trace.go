@@ -314,6 +314,8 @@ func (t *Trace) Len() int { return len(t.arrivals) }
 func (t *Trace) String() string  { return fmt.Sprintf("%d rows of %s", len(t.arrivals), t.Name) }
 func (t *Trace) validate() error { return nil }
 
+func (t *Trace) recorded() []units.Time { return t.arrivals }
+
 // Duration is the time from the start to the last arrival.
 func (t *Trace) Duration() units.Span { return units.Span(t.arrivals[len(t.arrivals)-1]) }
 
