@@ -91,6 +91,9 @@ func (s *scope) judge(c Claim) (Ruling, error) {
 func (r *Ruling) decide(yes bool, found float64, formula string, no Verdict, used []string) {
 	r.Found, r.Checked = &found, formula
 	r.Reason = strings.Join(used, "; ")
+	if r.Reason == "" {
+		r.Reason = "= " + formula
+	}
 	if yes {
 		r.Verdict = Holds
 		return
