@@ -39,22 +39,22 @@ lint: ## gofmt, vet for every backend, staticcheck, and the table of imports
 	$(GO) test ./harness
 
 fma: ## look for fused multiply-adds on arm64, which would make figures depend on the machine
-	@.github/scripts/fma.sh
+	@.ci/fma.sh
 
 fuzz: ## fuzz each target for FUZZTIME
-	@.github/scripts/fuzz.sh $(FUZZTIME)
+	@.ci/fuzz.sh $(FUZZTIME)
 
 bench: ## run the benchmarks once, virtual figures and event logs: RESULTS/new.txt
-	@.github/scripts/bench.sh once $(RESULTS)/new '$(BENCH)'
+	@.ci/bench.sh once $(RESULTS)/new '$(BENCH)'
 
 bench-base: ## the same for BASE, built in a worktree of its own: RESULTS/old.txt
-	@.github/scripts/bench.sh base $(RESULTS)/old '$(BENCH)' '$(BASE)'
+	@.ci/bench.sh base $(RESULTS)/old '$(BENCH)' '$(BASE)'
 
 bench-compare: ## judge this tree against BASE: benchstat for people, the gate for the verdict
-	@.github/scripts/bench.sh compare $(RESULTS) '$(BENCH)' '$(BASE)' '$(COUNT)'
+	@.ci/bench.sh compare $(RESULTS) '$(BENCH)' '$(BASE)' '$(COUNT)'
 
 bench-aa: ## this machine's noise floor: the same binary against itself, COUNT times
-	@.github/scripts/bench.sh aa $(RESULTS) '$(BENCH)' '$(COUNT)'
+	@.ci/bench.sh aa $(RESULTS) '$(BENCH)' '$(COUNT)'
 
 live: ## run the suites on a live vLLM: SYMBIOTE_ENDPOINT names a server, or SYMBIOTE_VLLM a command that starts one
 	$(GO) test -tags gpu -count=1 -timeout $(LIVETIME) $(SUITES)

@@ -20,7 +20,7 @@ func MFU() Column {
 // the keys and values that each new token attends to.
 func HBM() Column {
 	return Share("HBM", "hbm-%", Higher, func(r Result) float64 {
-		weights := float64(r.Plan.Weights) * float64(r.Run.Engine.Steps)
+		weights := float64(int64(r.Plan.Weights) * int64(r.Run.Engine.Steps))
 		_, pairs := computed(r)
 		read := weights + float64(pairs*float64(r.Plan.KVBytesPerToken))
 		return read / (r.Case.On.GPU.Bandwidth * seconds(r))
@@ -56,7 +56,7 @@ func flops(r Result) float64 {
 		q := &r.Run.Requests[i]
 		outputs += float64(q.Output)
 		n := float64(q.Prompt + q.Output)
-		pairs += n * n / 2
+		pairs += float64(n * n / 2)
 	}
 	attention := 4 * float64(m.Layers*m.Heads*m.HeadDim)
 	return 2*(float64(linear(m)*tokens)+float64(float64(m.VocabSize*m.HiddenSize)*outputs)) + float64(attention*pairs)
@@ -79,7 +79,7 @@ func computed(r Result) (tokens, attended float64) {
 		q := &r.Run.Requests[i]
 		out, prompt := float64(q.Output), float64(q.Prompt-q.Cached)
 		tokens += prompt + max(0, out-1)
-		attended += float64(out*float64(q.Prompt)) + out*out/2
+		attended += float64(out*float64(q.Prompt)) + float64(out*out/2)
 	}
 	return tokens, attended
 }
