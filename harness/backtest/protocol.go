@@ -33,6 +33,7 @@ type ProtocolDiff struct {
 // An exchange is one recorded request and its answer.
 type exchange struct {
 	file    string
+	Name    string  `json:"name"`
 	Server  string  `json:"server"` // letter and command line
 	Note    string  `json:"note"`
 	End     *string `json:"end"` // how it ended: complete, client closed, timeout, reset
@@ -65,27 +66,14 @@ func Protocol(dir, url string) (*ProtocolReport, error) {
 	}
 	rep := &ProtocolReport{Different: []ProtocolDiff{}}
 	for _, file := range files {
-		x, err := readExchange(file)
+		all, err := readExchanges(file)
 		if err != nil {
 			return nil, err
 		}
-		if x.Request == nil {
-			rep.Skipped++
-			continue
-		}
-		got, skip, err := replay(x, url)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", x.file, err)
-		}
-		if skip {
-			rep.Skipped++
-			continue
-		}
-		rep.Exchanges++
-		if d := compareExchange(x, got); d != nil {
-			rep.Different = append(rep.Different, *d)
-		} else {
-			rep.Same++
+		for _, x := range all {
+			if err := rep.add(x, url); err != nil {
+				return nil, fmt.Errorf("%s: %w", x.file, err)
+			}
 		}
 	}
 	if rep.Exchanges+rep.Skipped == 0 {
@@ -94,7 +82,30 @@ func Protocol(dir, url string) (*ProtocolReport, error) {
 	return rep, nil
 }
 
-// exchangeFiles lists a folder's JSON files, plain or compressed, by name.
+// add replays one exchange and counts it.
+func (rep *ProtocolReport) add(x *exchange, url string) error {
+	if x.Request == nil {
+		rep.Skipped++
+		return nil
+	}
+	got, skip, err := replay(x, url)
+	switch {
+	case err != nil:
+		return err
+	case skip:
+		rep.Skipped++
+		return nil
+	}
+	rep.Exchanges++
+	if d := compareExchange(x, got); d != nil {
+		rep.Different = append(rep.Different, *d)
+	} else {
+		rep.Same++
+	}
+	return nil
+}
+
+// exchangeFiles lists a folder's JSON files, plain or compressed, by name: one exchange each, or one a line (.jsonl).
 func exchangeFiles(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -102,7 +113,7 @@ func exchangeFiles(dir string) ([]string, error) {
 	}
 	var files []string
 	for _, e := range entries {
-		if name := strings.TrimSuffix(e.Name(), ".gz"); strings.HasSuffix(name, ".json") && !strings.HasPrefix(name, "bench-") {
+		if name := strings.TrimSuffix(e.Name(), ".gz"); (strings.HasSuffix(name, ".json") || strings.HasSuffix(name, ".jsonl")) && !strings.HasPrefix(name, "bench-") {
 			files = append(files, filepath.Join(dir, e.Name()))
 		}
 	}
@@ -110,7 +121,7 @@ func exchangeFiles(dir string) ([]string, error) {
 	return files, nil
 }
 
-func readExchange(path string) (*exchange, error) {
+func readExchanges(path string) ([]*exchange, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -122,33 +133,55 @@ func readExchange(path string) (*exchange, error) {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	x := &exchange{file: strings.TrimSuffix(filepath.Base(path), ".gz")}
-	if err := json.NewDecoder(r).Decode(x); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	file := strings.TrimSuffix(filepath.Base(path), ".gz")
+	var all []*exchange
+	for dec := json.NewDecoder(r); ; {
+		x := &exchange{}
+		err := dec.Decode(x)
+		if err == io.EOF {
+			return all, nil
+		}
+		if err == nil {
+			err = x.complete(file)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: exchange %d: %w", path, len(all)+1, err)
+		}
+		all = append(all, x)
+	}
+}
+
+// complete names an exchange and unpacks its chunks, each [milliseconds, text].
+func (x *exchange) complete(file string) error {
+	x.file = file
+	if strings.HasSuffix(file, ".jsonl") {
+		x.file = x.Name + ".json"
 	}
 	if x.Request == nil && !strings.HasSuffix(x.file, "-timeline.json") {
-		return nil, fmt.Errorf("%s: no request in it", path)
+		return errors.New("no request in it")
 	}
-	if x.Response != nil {
-		for _, raw := range x.Response.Chunks {
-			var chunk struct {
-				at   float64
-				text string
-			}
-			if err := json.Unmarshal(raw, &[]any{&chunk.at, &chunk.text}); err != nil {
-				return nil, fmt.Errorf("%s: chunk %s: %w", path, raw, err)
-			}
-			x.Response.events = append(x.Response.events, chunk.text)
+	if x.Response == nil {
+		return nil
+	}
+	for _, raw := range x.Response.Chunks {
+		var chunk []any
+		if err := json.Unmarshal(raw, &chunk); err != nil || len(chunk) != 2 {
+			return fmt.Errorf("chunk %s, want [milliseconds, text]", raw)
 		}
+		text, ok := chunk[1].(string)
+		if !ok {
+			return fmt.Errorf("chunk %s, want [milliseconds, text]", raw)
+		}
+		x.Response.events = append(x.Response.events, text)
 	}
-	return x, nil
+	return nil
 }
 
 // letter is the server's name in the recording.
 func (x *exchange) letter() string { letter, _, _ := strings.Cut(x.Server, ":"); return letter }
 
-// complete says whether the recorded answer came to its end.
-func (x *exchange) complete() bool {
+// ended says whether the recorded answer came to its end.
+func (x *exchange) ended() bool {
 	return x.End == nil || strings.HasPrefix(*x.End, "complete")
 }
 

@@ -99,7 +99,7 @@ func headerNames(a *answer) string {
 // merged them, runs of like events count once; where it was broken off, only what had come is compared.
 func compareEvents(x *exchange, got *answer, diff func(where, want, got string) *ProtocolDiff) *ProtocolDiff {
 	want, have := sortEvents(x.Response.events), sortEvents(got.events)
-	if !x.complete() && len(have) > len(want) {
+	if !x.ended() && len(have) > len(want) {
 		have = have[:len(want)]
 	}
 	if !slices.Equal(want, have) {

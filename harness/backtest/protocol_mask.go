@@ -14,7 +14,7 @@ var maskPatterns = []struct {
 	{regexp.MustCompile(`"created":\d+`), `"created":…`},
 	{regexp.MustCompile(`"vllm-[0-9.]+-[0-9a-f]{8}"`), `"vllm-…"`},
 	{regexp.MustCompile(`("index":\d+,"text":)"(?:[^"\\]|\\.)*"`), `$1…`},
-	{regexp.MustCompile(`("role":"assistant","content":)"(?:[^"\\]|\\.)+"`), `$1…`},
+	{regexp.MustCompile(`("role":"[a-z]+","content":)"(?:[^"\\]|\\.)+"`), `$1…`},
 	{regexp.MustCompile(`("delta":\{"content":)"(?:[^"\\]|\\.)*"`), `$1…`},
 	{regexp.MustCompile(`"(time_to_first_token_ms|generation_time_ms|queue_time_ms|mean_itl_ms|tokens_per_second)":[0-9.e+-]+`), `"$1":…`},
 	{regexp.MustCompile(`"logprob":-?[0-9.e+-]+`), `"logprob":…`},

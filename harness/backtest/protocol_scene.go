@@ -40,7 +40,7 @@ func scene(x *exchange, s *stage) act {
 		return killed
 	case strings.HasPrefix(name, "sigterm-drain-new"):
 		return afterDrain
-	case strings.HasPrefix(name, "sigterm-hang"), strings.HasPrefix(name, "sigterm-drain") && !x.complete():
+	case strings.HasPrefix(name, "sigterm-hang"), strings.HasPrefix(name, "sigterm-drain") && !x.ended():
 		s.cfg.Term = serve.TermHang
 		return terminated
 	case strings.HasPrefix(name, "sigterm-drain"):
@@ -186,7 +186,7 @@ func terminated(x *exchange, s *stage) *answer {
 		defer close(down)
 		s.server.Shutdown()
 	}()
-	if x.complete() {
+	if x.ended() {
 		s.until(c.finished)
 	} else {
 		s.until(s.server.Ending)

@@ -2,6 +2,7 @@ package backtest
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -57,7 +58,7 @@ func send(conn net.Conn, raw []byte) *client {
 			c.err = err
 			return
 		}
-		c.err = c.got.read(bufio.NewReader(conn), c.news)
+		c.err = c.got.read(bufio.NewReader(conn), bytes.HasPrefix(raw, []byte("HEAD ")), c.news)
 	}()
 	return c
 }
@@ -65,7 +66,7 @@ func send(conn net.Conn, raw []byte) *client {
 var errNoAnswer = errors.New("no answer")
 
 // read takes one answer apart as the recording did. Each event is announced on news.
-func (a *answer) read(r *bufio.Reader, news chan<- struct{}) error {
+func (a *answer) read(r *bufio.Reader, bare bool, news chan<- struct{}) error {
 	line, err := readLine(r)
 	if err != nil {
 		return errNoAnswer
@@ -87,6 +88,9 @@ func (a *answer) read(r *bufio.Reader, news chan<- struct{}) error {
 		case "transfer-encoding":
 			chunked = true
 		}
+	}
+	if bare {
+		return nil // the answer to HEAD has no body, whatever its headers say
 	}
 	if !chunked {
 		body := make([]byte, max(0, length))

@@ -11,11 +11,12 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/units"
 )
 
-// Instant is a StepTimer under which nothing takes time: what is left is the front end.
-type Instant struct{}
+// Fixed is a StepTimer under which every step takes the same. Fixed(0) is an engine that takes no time at all: what is
+// measured then is the server and its client.
+type Fixed units.Span
 
-func (Instant) Step(*engine.Work) engine.Cost  { return engine.Cost{} }
-func (Instant) Intake(units.Tokens) units.Span { return 0 }
+func (f Fixed) Step(*engine.Work) engine.Cost { return engine.Cost{GPU: units.Span(f)} }
+func (Fixed) Intake(units.Tokens) units.Span  { return 0 }
 
 // newReplica resolves and plans a deployment as vLLM does at its start.
 func newReplica(s *Server, d *deploy.Deployment) (*replica, error) {

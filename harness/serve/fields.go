@@ -58,6 +58,7 @@ func tailFields() []p.Field {
 		{Name: "kv_transfer_params", Rule: p.AnyDict().Opt()},
 		{Name: "ec_transfer_params", Rule: p.AnyDict().Opt()},
 		{Name: "vllm_xargs", Rule: p.AnyDict().Opt()},
+		{Name: "repetition_detection", Rule: p.Dataclass("RepetitionDetectionParams").Opt()},
 		{Name: "stream_interval", Rule: p.Integer().Min("1").Opt()},
 	}
 }
@@ -91,6 +92,7 @@ func completionModel() p.Model {
 		p.Field{Name: "logprob_token_ids", Rule: p.ListOf(p.Integer()).Opt()},
 		p.Field{Name: "bad_words", Rule: p.ListOf(p.Text())},
 		p.Field{Name: "add_special_tokens", Rule: p.Boolean()},
+		p.Field{Name: "response_format", Rule: responseFormat()},
 	)
 	return append(m, tailFields()...)
 }
@@ -108,12 +110,14 @@ func chatModel() p.Model {
 		{Name: "max_completion_tokens", Rule: p.Integer().Opt()},
 		{Name: "n", Rule: p.Integer().Opt()},
 		{Name: "presence_penalty", Rule: p.FloatRule().Opt()},
+		{Name: "response_format", Rule: responseFormat()},
 		{Name: "seed", Rule: p.Integer().Min(int64Min).Max(int64Max).Opt()},
 		{Name: "stop", Rule: stopRule()},
 		{Name: "stream", Rule: p.Boolean().Opt()},
 		{Name: "stream_options", Rule: streamOptions()},
 		{Name: "temperature", Rule: p.FloatRule().Opt()},
 		{Name: "top_p", Rule: p.FloatRule().Opt()},
+		{Name: "tools", Rule: p.ListOf(p.Rule{}).Opt()},
 		{Name: "reasoning_effort", Rule: p.Literal("none", "minimal", "low", "medium", "high", "xhigh", "max").Opt()},
 		{Name: "include_reasoning", Rule: p.Boolean()},
 		{Name: "parallel_tool_calls", Rule: p.Boolean().Opt()},
@@ -129,16 +133,56 @@ func chatModel() p.Model {
 		p.Field{Name: "add_generation_prompt", Rule: p.Boolean()},
 		p.Field{Name: "continue_final_message", Rule: p.Boolean()},
 		p.Field{Name: "add_special_tokens", Rule: p.Boolean()},
+		p.Field{Name: "documents", Rule: p.ListOf(p.AnyDict()).Opt()},
 		p.Field{Name: "chat_template", Rule: p.Text().Opt()},
 		p.Field{Name: "chat_template_kwargs", Rule: p.AnyDict().Opt()},
 	)
 	return append(m, tailFields()...)
 }
 
-// message stands for vLLM's union of a dozen kinds of message: any object with a role. The errors that the union
-// lists for other values run to a page and are not reproduced.
+// message is vLLM's union of the kinds of message. What they hold beside role, content and name is not read.
 func message() p.Rule {
-	return p.Object(p.Field{Name: "role", Rule: p.Text(), Required: true})
+	content := p.AnyOf(p.Text(), p.Iterable())
+	kind := func(tag, role string) p.Rule {
+		return p.Typed("ChatCompletion"+tag+"MessageParam",
+			p.Field{Name: "content", Rule: content, Required: true},
+			p.Field{Name: "role", Rule: p.Literal(role), Required: true},
+			p.Field{Name: "name", Rule: p.Text()})
+	}
+	return p.AnyOf(
+		kind("Developer", "developer"), kind("System", "system"), kind("User", "user"),
+		p.Typed("ChatCompletionAssistantMessageParam",
+			p.Field{Name: "role", Rule: p.Literal("assistant"), Required: true},
+			p.Field{Name: "content", Rule: content.Opt()},
+			p.Field{Name: "name", Rule: p.Text()}),
+		p.Typed("ChatCompletionToolMessageParam",
+			p.Field{Name: "content", Rule: content, Required: true},
+			p.Field{Name: "role", Rule: p.Literal("tool"), Required: true},
+			p.Field{Name: "tool_call_id", Rule: p.Text(), Required: true}),
+		p.Typed("ChatCompletionFunctionMessageParam",
+			p.Field{Name: "content", Rule: p.Text().Opt(), Required: true},
+			p.Field{Name: "name", Rule: p.Text(), Required: true},
+			p.Field{Name: "role", Rule: p.Literal("function"), Required: true}),
+		p.Typed("CustomChatCompletionMessageParam",
+			p.Field{Name: "role", Rule: p.Text(), Required: true},
+			p.Field{Name: "content", Rule: p.AnyOf(p.Text(), p.ListOf(p.Rule{}))},
+			p.Field{Name: "name", Rule: p.Text()}),
+		p.Object(
+			p.Field{Name: "author", Rule: p.Rule{}, Required: true},
+			p.Field{Name: "content", Rule: p.ListOf(p.Rule{})}).Named("Message"),
+	)
+}
+
+// responseFormat is the union of what response_format may be.
+func responseFormat() p.Rule {
+	tag := p.Field{Name: "type", Rule: p.Literal("structural_tag"), Required: true}
+	return p.AnyOf(
+		p.Object(
+			p.Field{Name: "type", Rule: p.Literal("text", "json_object", "json_schema"), Required: true},
+			p.Field{Name: "json_schema", Rule: p.Object(p.Field{Name: "name", Rule: p.Text(), Required: true}).Opt()}),
+		p.Object(tag, p.Field{Name: "format", Rule: p.Rule{}, Required: true}),
+		p.Object(tag, p.Field{Name: "structures", Rule: p.ListOf(p.Rule{}), Required: true}, p.Field{Name: "triggers", Rule: p.ListOf(p.Text()), Required: true}),
+	).Opt()
 }
 
 func tokenizeModel(chat bool) p.Model {

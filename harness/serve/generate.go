@@ -2,6 +2,7 @@ package serve
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/testing-symbiote/symbiote/harness/serve/pydantic"
@@ -13,6 +14,13 @@ func (x *exchange) chatCompletions() { x.generate(true) }
 // invocations takes either body, by what it holds.
 func (x *exchange) invocations() {
 	b, e := x.json()
+	switch {
+	case e != nil && e.kind != detail && strings.Contains(e.message, "json_invalid"):
+		_, err := pydantic.Parse(string(x.r.Body))
+		e = &refusal{status: http.StatusBadRequest, kind: "Bad Request", message: "JSON decode error: " + err.Place(string(x.r.Body))}
+	case e == nil && b.Kind != pydantic.Dict && b.Kind != pydantic.List && b.Kind != pydantic.String:
+		e = invalid("argument of type '" + pythonType(&b) + "' is not iterable")
+	}
 	if e != nil {
 		x.refuse(e)
 		return

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/testing-symbiote/symbiote/harness/serve/pydantic"
@@ -54,6 +55,9 @@ func (s *Server) parseGeneration(b pydantic.Value, chat bool) (*generation, *ref
 			return nil, e
 		}
 	}
+	if e := checkThinkingBudget(&b); e != nil {
+		return nil, e
+	}
 	if problems := model.Check(&b); len(problems) > 0 {
 		return nil, unprocessable(problems)
 	}
@@ -66,16 +70,23 @@ func parseBody(raw []byte) (pydantic.Value, *refusal) {
 		return pydantic.Value{}, &refusal{status: 400, message: "There was an error parsing the body", kind: detail}
 	}
 	if len(raw) == 0 {
-		return pydantic.Value{}, unprocessable([]pydantic.Problem{{Type: "missing", Loc: "body", Msg: "Field required", Input: "None"}})
+		return pydantic.Value{}, missingBody()
 	}
-	v, err := pydantic.Parse(string(raw))
+	v, err := pydantic.Parse(strings.TrimPrefix(string(raw), "\ufeff"))
 	if err != nil {
 		return v, unprocessable([]pydantic.Problem{{
 			Type: "json_invalid", Loc: "body." + strconv.Itoa(err.At), Msg: "JSON decode error", Input: "<dict of 0 items>",
 			Ctx: "{'error': " + pydantic.Repr(err.Message) + "}",
 		}})
 	}
+	if v.IsNull() {
+		return v, missingBody()
+	}
 	return v, nil
+}
+
+func missingBody() *refusal {
+	return unprocessable([]pydantic.Problem{{Type: "missing", Loc: "body", Msg: "Field required", Input: "None"}})
 }
 
 func newGeneration(b *pydantic.Value, chat bool) *generation {
@@ -102,8 +113,11 @@ func newGeneration(b *pydantic.Value, chat bool) *generation {
 	}
 	if v := b.Get("prompt_logprobs"); !v.IsNull() {
 		g.promptLogprobs = v.Integer()
-	} else if g.echo && !chat {
+	} else if g.echo {
 		g.promptLogprobs = g.logprobs
+		if chat {
+			g.promptLogprobs = b.Get("top_logprobs").Integer()
+		}
 	}
 	if chat {
 		g.maxTokens = 0

@@ -13,7 +13,13 @@ import (
 // constrained: the text is synthetic.
 func checkGrammar(b *pydantic.Value) *refusal {
 	pattern := b.Get("structured_outputs")
-	if pattern.Kind != pydantic.Dict || pattern.Get("regex").Kind != pydantic.String {
+	if pattern.Kind != pydantic.Dict {
+		return nil
+	}
+	if c := pattern.Get("choice"); c.Kind == pydantic.List && c.Len() == 0 {
+		return invalid("Choice '[]' cannot be an empty list")
+	}
+	if pattern.Get("regex").Kind != pydantic.String {
 		return nil
 	}
 	re := pattern.Get("regex").Text
@@ -23,6 +29,9 @@ func checkGrammar(b *pydantic.Value) *refusal {
 		return nil
 	}
 	what, at := rustFault(re, fault)
+	if what == "" {
+		return nil // the compiler's library knows it, Go's does not
+	}
 	const start = "start: /"
 	return invalid(`Grammar error: at 1(8): invalid regex "` + re + `" (in regex): regex parse error:` + "\n    " + re +
 		"\n    " + strings.Repeat(" ", at) + "^\nerror: " + what + "\n   1 | " + start + re + "/\n       " + strings.Repeat(" ", len(start)-1) + "^")
@@ -35,7 +44,7 @@ func rustFault(re string, fault *syntax.Error) (what string, at int) {
 	case syntax.ErrMissingParen:
 		return "unclosed group", unclosed(re)
 	case syntax.ErrUnexpectedParen:
-		return "unopened group", at
+		return "unopened group", unopened(re)
 	case syntax.ErrMissingBracket:
 		return "unclosed character class", at
 	case syntax.ErrMissingRepeatArgument:
@@ -43,7 +52,7 @@ func rustFault(re string, fault *syntax.Error) (what string, at int) {
 	case syntax.ErrTrailingBackslash:
 		return "incomplete escape sequence, reached end of pattern prematurely", max(0, len(re)-1)
 	}
-	return fault.Code.String(), at
+	return "", 0
 }
 
 // unclosed is the position of the last group that stays open.
@@ -67,4 +76,25 @@ func unclosed(re string) int {
 		return 0
 	}
 	return open[len(open)-1]
+}
+
+// unopened is the position of the first parenthesis that closes nothing.
+func unopened(re string) int {
+	depth, class := 0, false
+	for i, r := range []rune(re) {
+		switch {
+		case r == '[':
+			class = true
+		case r == ']':
+			class = false
+		case class:
+		case r == '(':
+			depth++
+		case r == ')' && depth == 0:
+			return i
+		case r == ')':
+			depth--
+		}
+	}
+	return 0
 }

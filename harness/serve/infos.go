@@ -3,6 +3,7 @@ package serve
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/testing-symbiote/symbiote/harness/serve/pydantic"
@@ -56,6 +57,23 @@ func (x *exchange) models() {
 			`"allow_search_indices":false,"allow_view":true,"allow_fine_tuning":false,"organization":"*","group":null,"is_blocking":false}]}`...)
 	}
 	x.reply(http.StatusOK, jsonType, append(b, "]}"...))
+}
+
+// mountedMetrics is the application under the route of /metrics; it answers other methods and paths below.
+func (x *exchange) mountedMetrics() {
+	x.status = http.StatusOK
+	x.c.StartStream("text/plain; version=0.0.4; charset=utf-8", x.after)
+	if x.r.Method == http.MethodHead {
+		return
+	}
+	x.c.Chunk(x.exposeMetrics())
+	x.c.EndStream()
+}
+
+// noResponse answers for a stored response: there is none, since none is made.
+func (x *exchange) noResponse() {
+	id := strings.TrimSuffix(strings.TrimPrefix(x.r.Path, "/v1/responses/"), "/cancel")
+	x.refuse(&refusal{status: http.StatusNotFound, kind: "invalid_request_error", message: "Response with id '" + id + "' not found.", param: "response_id"})
 }
 
 func (x *exchange) notSimulated() {

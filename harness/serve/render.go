@@ -142,6 +142,9 @@ func (s *Server) tooLong(what, more string) *refusal {
 
 // renderChat applies the tokenizer's chat template.
 func (s *Server) renderChat(g *generation, keep int, side string) *refusal {
+	if e := checkTemplate(g.body); e != nil {
+		return e
+	}
 	if e := needParser(g.body); e != nil {
 		return e
 	}

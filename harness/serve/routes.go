@@ -68,11 +68,20 @@ func findRoute(path string) *route {
 	case "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc":
 		return &route{path, []string{"GET", "HEAD"}, (*exchange).notSimulated, true}
 	case "/kv_event_sources":
-		return &route{path, get, (*exchange).notSimulated, true}
+		return &route{path, get, func(x *exchange) { x.reply(http.StatusOK, jsonType, []byte("{}")) }, true}
 	case "/v1/systemone", "/v1/chat/completions/batch", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens", "/generative_scoring",
 		"/scale_elastic_ep", "/is_scaling_elastic_ep", "/v1/chat/completions/render", "/v1/messages/render", "/v1/completions/render",
 		"/v1/responses/render", "/v1/chat/completions/derender", "/v1/completions/derender", "/inference/v1/generate", "/inference/v1/abort_requests":
 		return &route{path, post, (*exchange).notSimulated, true}
+	}
+	if id, ok := strings.CutPrefix(path, "/v1/responses/"); ok && id != "" {
+		if _, cancel := strings.CutSuffix(id, "/cancel"); cancel {
+			get = post
+		}
+		return &route{path, get, (*exchange).noResponse, true}
+	}
+	if strings.HasPrefix(path, "/metrics/") {
+		return &route{path, []string{"GET", "HEAD", "POST"}, (*exchange).mountedMetrics, false}
 	}
 	return nil
 }
@@ -100,6 +109,8 @@ func (s *Server) handle(c *uvicorn.Conn, r *uvicorn.Request) {
 	switch {
 	case rt == nil:
 		x.unrouted()
+	case rt.path == "/metrics" && r.Method != http.MethodGet:
+		x.mountedMetrics()
 	case !slices.Contains(rt.methods, r.Method):
 		name = rt.path
 		x.detail(http.StatusMethodNotAllowed, "allow: "+rt.methods[0]+"\r\n", "Method Not Allowed")
@@ -233,7 +244,7 @@ func (x *exchange) refuse(e *refusal) {
 func (x *exchange) json() (v pydantic.Value, e *refusal) {
 	contentType, given := x.r.Header("content-type")
 	media, _, _ := strings.Cut(strings.ToLower(contentType), ";")
-	if !given || strings.HasSuffix(media, "json") {
+	if !given || media == jsonType || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json") {
 		if v, e = parseBody(x.r.Body); e != nil && (given || e.kind == detail) {
 			return v, e
 		}

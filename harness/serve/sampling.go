@@ -19,6 +19,9 @@ func number(b *pydantic.Value, name string, def float64) float64 {
 // checkSampling is what vLLM's SamplingParams refuses, in its order.
 func (g *generation) checkSampling(p *prompt) *refusal {
 	b := g.body
+	if e := checkBiasKeys(b); e != nil {
+		return e
+	}
 	if e := checkCount(g.n); e != nil {
 		return e
 	}
@@ -122,8 +125,12 @@ func (s *Server) checkEngine(g *generation, p *prompt, rank string) *refusal {
 	if g.logprobs > maxLogprobs || g.logprobs == -1 && !g.body.Get("logprobs").IsNull() && !g.chat {
 		return tooManyLogprobs("sample logprobs", "logprobs", g.logprobs, s.vocabulary)
 	}
-	if g.promptLogprobs > maxLogprobs {
+	if g.promptLogprobs > maxLogprobs || g.promptLogprobs == -1 && !g.body.Get("prompt_logprobs").IsNull() {
 		return tooManyLogprobs("prompt logprobs", "prompt_logprobs", g.promptLogprobs, s.vocabulary)
+	}
+	if bad := outside(biased(g.body), s.vocabulary); len(bad) > 0 {
+		return invalid("token_id(s) "+pythonList(bad)+" in logit_bias contain out-of-vocab token ids. Vocabulary size: "+strconv.Itoa(s.vocabulary)).
+			about("logit_bias", pythonList(bad))
 	}
 	if bad := outside(g.stops.ids, s.vocabulary); len(bad) > 0 {
 		return invalid("token_id(s) "+pythonList(bad)+" in stop_token_ids contain out-of-vocab token ids. Vocabulary size: "+strconv.Itoa(s.vocabulary)).
@@ -139,6 +146,10 @@ func (s *Server) checkEngine(g *generation, p *prompt, rank string) *refusal {
 	}
 	if e := checkGrammar(g.body); e != nil {
 		return e
+	}
+	if v := g.body.Get("thinking_token_budget"); v.Kind == pydantic.Int && v.Float >= 0 {
+		return invalid("thinking_token_budget is set but reasoning_config is not configured. " +
+			"Please set --reasoning-parser and/or --reasoning-config to use thinking_token_budget.")
 	}
 	if n, err := strconv.Atoi(rank); err == nil && n != 0 {
 		return invalid("data_parallel_rank " + strconv.Itoa(n) + " is out of range [0, 1).")

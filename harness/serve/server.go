@@ -25,7 +25,7 @@ type Config struct {
 	Deployments []deploy.Deployment
 	Router      Router
 	Speed       float64          // of the engines' clock, 0 = 1
-	Timer       engine.StepTimer // replaces the step times of the deployment; Instant is one
+	Timer       engine.StepTimer // replaces the step times of the deployment; Fixed is one
 	APIKeys     []string         // none = open
 	Faults      *Faults          // nil = none
 	Admin       bool             // faults may be changed while the server runs, under /admin

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/testing-symbiote/symbiote/harness/serve/pydantic"
@@ -59,6 +60,12 @@ func pythonType(v *pydantic.Value) string {
 		return "int"
 	case pydantic.Number:
 		return "float"
+	case pydantic.String:
+		return "str"
+	case pydantic.List:
+		return "list"
+	case pydantic.Dict:
+		return "dict"
 	}
 	return "NoneType"
 }
@@ -162,7 +169,10 @@ func checkChatLogprobs(b *pydantic.Value) *refusal {
 func checkConstraints(b *pydantic.Value) *refusal {
 	c := b.Get("structured_outputs")
 	if c.Kind != pydantic.Dict {
-		return nil
+		if c.IsNull() {
+			return nil
+		}
+		return &refusal{status: 500, kind: "InternalServerError", message: "'" + pythonType(c) + "' object has no attribute 'get'", bare: true}
 	}
 	given := 0
 	for _, key := range []string{"json", "regex", "choice"} {
@@ -236,4 +246,61 @@ func needParser(b *pydantic.Value) *refusal {
 		return invalid(`tool_choice="required" requires --tool-call-parser to be set`)
 	}
 	return nil
+}
+
+// checkThinkingBudget refuses a budget that is no count, before pydantic has looked at the other fields.
+func checkThinkingBudget(b *pydantic.Value) *refusal {
+	if b.Kind != pydantic.Dict {
+		return nil
+	}
+	v := b.Get("thinking_token_budget")
+	if v.IsNull() || v.Kind == pydantic.Int && v.Float >= -1 {
+		return nil
+	}
+	return invalid("`thinking_token_budget` must be a non-negative integer or -1 for unlimited.").about("thinking_token_budget", printed(v))
+}
+
+// checkTemplate refuses what a chat request may not bring along.
+func checkTemplate(b *pydantic.Value) *refusal {
+	if !b.Get("chat_template").IsNull() || !b.Get("chat_template_kwargs").Get("chat_template").IsNull() {
+		return invalid("Chat template is passed with request, but --trust-request-chat-template is not set. Refused request with untrusted chat template.")
+	}
+	const untrusted = " are disabled by default because they can change multimodal "
+	const trust = " resource usage. Start the server with --trust-request-mm-kwargs only when clients are trusted."
+	if b.Get("mm_processor_kwargs").Truthy() {
+		return invalid("Per-request mm_processor_kwargs"+untrusted+"preprocessing"+trust).about("mm_processor_kwargs", "")
+	}
+	if b.Get("media_io_kwargs").Truthy() {
+		return invalid("Per-request media_io_kwargs"+untrusted+"media loading"+trust).about("media_io_kwargs", "")
+	}
+	if v := b.Get("add_generation_prompt"); b.Get("continue_final_message").Boolean() && (v.IsNull() || v.Boolean()) {
+		return invalid("continue_final_message and add_generation_prompt are not compatible. Use continue_final_message when you want the model to continue the final message, " +
+			"and add_generation_prompt when you want to add a header that will prompt it to start a new assistant message instead.")
+	}
+	return nil
+}
+
+// checkBiasKeys refuses biases of what is no token id.
+func checkBiasKeys(b *pydantic.Value) *refusal {
+	var bad []string
+	for _, key := range b.Get("logit_bias").Keys {
+		if _, err := strconv.Atoi(strings.TrimSpace(key)); err != nil {
+			bad = append(bad, pydantic.Repr(key))
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	list := "[" + strings.Join(bad, ", ") + "]"
+	return invalid("logit_bias contains key(s) that cannot be converted to integer token IDs: "+list).about("logit_bias", list)
+}
+
+// biased are the token ids that logit_bias names.
+func biased(b *pydantic.Value) (ids []int) {
+	for _, key := range b.Get("logit_bias").Keys {
+		if id, err := strconv.Atoi(strings.TrimSpace(key)); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }

@@ -18,6 +18,7 @@ type Rule struct {
 	fields         []Field
 	maxItems       int
 	any            []Rule
+	tag            string // of a typed dictionary: the name that its errors' places carry
 }
 
 type ruleKind uint8
@@ -33,6 +34,9 @@ const (
 	model // of fields
 	literal
 	union
+	typed    // a dictionary of fields, told apart by its tag
+	iterable // a list or a dictionary, its elements unread
+	dataclass
 )
 
 // A Field of a Model.
@@ -46,17 +50,23 @@ type Field struct {
 type Model []Field
 
 // The types of fields. Opt makes one nullable.
-func Text() Rule                     { return Rule{kind: text} }
-func Integer() Rule                  { return Rule{kind: integer} }
-func FloatRule() Rule                { return Rule{kind: float} }
-func Boolean() Rule                  { return Rule{kind: boolean} }
-func ListOf(item Rule) Rule          { return Rule{kind: list, item: &item} }
-func DictOf(item Rule) Rule          { return Rule{kind: dict, item: &item} }
+func Text() Rule            { return Rule{kind: text} }
+func Integer() Rule         { return Rule{kind: integer} }
+func FloatRule() Rule       { return Rule{kind: float} }
+func Boolean() Rule         { return Rule{kind: boolean} }
+func ListOf(item Rule) Rule { return Rule{kind: list, item: &item} }
+func DictOf(item Rule) Rule { return Rule{kind: dict, item: &item} }
+func Typed(tag string, fields ...Field) Rule {
+	return Rule{kind: typed, tag: tag, fields: fields}
+}
 func AnyDict() Rule                  { return Rule{kind: dict} }
 func Object(fields ...Field) Rule    { return Rule{kind: model, fields: fields} }
 func Literal(options ...string) Rule { return Rule{kind: literal, options: options} }
 func AnyOf(rules ...Rule) Rule       { return Rule{kind: union, any: rules} }
+func Iterable() Rule                 { return Rule{kind: iterable} }
+func Dataclass(name string) Rule     { return Rule{kind: dataclass, tag: name} }
 func (r Rule) Opt() Rule             { r.Nullable = true; return r }
+func (r Rule) Named(tag string) Rule { r.tag = tag; return r }
 func (r Rule) Min(n string) Rule     { r.min = n; return r }
 func (r Rule) Max(n string) Rule     { r.max = n; return r }
 func (r Rule) AtMost(n int) Rule     { r.maxItems = n; return r }
@@ -108,6 +118,9 @@ func (r *Rule) check(loc string, v *Value) []Problem {
 	case dict:
 		return r.checkDict(loc, v)
 	case model:
+		if r.tag != "" {
+			loc += "." + r.tag
+		}
 		if v.Kind != Dict {
 			return []Problem{problem("model_attributes_type", loc, "Input should be a valid dictionary or object to extract fields from", v)}
 		}
@@ -116,6 +129,22 @@ func (r *Rule) check(loc string, v *Value) []Problem {
 		return r.checkLiteral(loc, v)
 	case union:
 		return r.checkUnion(loc, v)
+	case typed:
+		loc += "." + r.tag
+		if v.Kind != Dict {
+			return []Problem{problem("dict_type", loc, "Input should be a valid dictionary", v)}
+		}
+		return checkFields(r.fields, loc, v)
+	case iterable:
+		if v.Kind != List && v.Kind != Dict {
+			return []Problem{problem("iterable_type", loc, "Input should be iterable", v)}
+		}
+	case dataclass:
+		if v.Kind != Dict {
+			p := problem("dataclass_type", loc, "Input should be a dictionary or an instance of "+r.tag, v)
+			p.Ctx = "{'class_name': " + Repr(r.tag) + "}"
+			return []Problem{p}
+		}
 	}
 	return nil
 }
@@ -157,6 +186,9 @@ func (r *Rule) checkInteger(loc string, v *Value) []Problem {
 		}
 		if v.Float != math.Trunc(v.Float) {
 			return []Problem{problem("int_from_float", loc, "Input should be a valid integer, got a number with a fractional part", v)}
+		}
+		if math.Abs(v.Float) >= 1<<63 {
+			return []Problem{problem("int_parsing_size", loc, "Unable to parse input string as an integer, exceeded maximum size", v)}
 		}
 		digits = strconv.FormatFloat(v.Float, 'f', 0, 64)
 	case String:

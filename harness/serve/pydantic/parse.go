@@ -14,6 +14,20 @@ type SyntaxError struct {
 
 func (e *SyntaxError) Error() string { return e.Message + ": char " + strconv.Itoa(e.At) }
 
+// Place is the error as Python prints it, with line and column in the document.
+func (e *SyntaxError) Place(raw string) string {
+	line, column := 1, 1
+	for i, r := range []rune(raw) {
+		if i == e.At {
+			break
+		}
+		if column++; r == '\n' {
+			line, column = line+1, 1
+		}
+	}
+	return e.Message + ": line " + strconv.Itoa(line) + " column " + strconv.Itoa(column) + " (char " + strconv.Itoa(e.At) + ")"
+}
+
 // maxDepth bounds nesting; Python's own bound, its recursion limit, is of the same size.
 const maxDepth = 900
 

@@ -136,6 +136,10 @@ func (c *Conn) StartStream(contentType, after string) {
 	c.out = append(c.out, contentType...)
 	c.out = append(c.out, "\r\n"...)
 	c.out = append(c.out, after...)
+	if c.request.Method == http.MethodHead {
+		c.endHeaders("")
+		return
+	}
 	c.endHeaders("transfer-encoding: chunked\r\n")
 }
 
