@@ -25,7 +25,7 @@ func (e *Engine) coast(to units.Time) bool {
 		old = *e.flight.front()
 	}
 	turns := 0
-	for ; a.calls < last && e.core <= to && e.core < arrives; turns++ {
+	for ; a.calls < last && e.core <= to && e.core < arrives && turns < manyEvents; turns++ {
 		call := a.calls + 1
 		need := int(a.phases[call%len(a.phases)])
 		if need > a.free.free {

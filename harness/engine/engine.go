@@ -127,7 +127,11 @@ func (e *Engine) Advance(to units.Time) []Event {
 	return e.events
 }
 
-// Run is Advance up to the first answer that is complete, so that a client may react to it: the clock stands there.
+// manyEvents is when Run comes back though no answer is complete.
+const manyEvents = 1 << 14
+
+// Run is Advance up to the first answer that is complete, so that a client may react to it, or up to some thousand
+// events: the clock stands there.
 func (e *Engine) Run(to units.Time) []Event {
 	e.run(to, true)
 	return e.events
@@ -136,7 +140,7 @@ func (e *Engine) Run(to units.Time) []Event {
 func (e *Engine) run(to units.Time, untilAnswer bool) {
 	e.events = e.events[:0]
 	e.answered = false
-	for e.core <= to && e.core != units.Never && !(untilAnswer && e.answered) {
+	for e.core <= to && e.core != units.Never && !(untilAnswer && (e.answered || len(e.events) >= manyEvents)) {
 		switch {
 		case e.waitsFor:
 			e.now = max(e.now, e.core)

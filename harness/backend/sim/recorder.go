@@ -22,6 +22,7 @@ type recorder struct {
 	spare []int32
 	sends int
 	done  int
+	vain  int // preemptions since an answer was last complete
 	last  units.Time
 
 	every units.Span // between samples
@@ -118,6 +119,7 @@ func (c *recorder) event(e *engine.Event) (int, bool) {
 		r.Admitted, r.Cached = e.At, e.Tokens
 	case engine.Preempted:
 		r.Preemptions++
+		c.vain++
 		c.run.Engine.Preemptions++
 		l.thrown = e.Tokens
 	case engine.Resumed:
@@ -133,6 +135,7 @@ func (c *recorder) event(e *engine.Event) (int, bool) {
 		r.Last, r.Output, r.Outcome = e.Seen, e.Tokens, failure.None
 		c.run.End = max(c.run.End, e.Seen)
 		id := r.ID
+		c.vain = 0
 		c.ended(id)
 		return id, true
 	}

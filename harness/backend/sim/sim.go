@@ -125,6 +125,10 @@ func (b Backend) Run(ctx context.Context, d deploy.Deployment, w workload.Worklo
 	return run, nil
 }
 
+// maxVain bounds the preemptions between two complete answers. vLLM itself has no such bound: with small prompt chunks, no
+// prefix cache and no check of the whole sequence it can preempt for ever.
+const maxVain = 1_000_000
+
 // play is one run under way.
 type play struct {
 	Backend
@@ -151,6 +155,12 @@ type answer struct {
 // this order, so that a client that reacts at once is served as one.
 func (p *play) loop(ctx context.Context) error {
 	for {
+		if p.rec.vain > maxVain {
+			p.rec.run.Failure = &failure.Error{Class: failure.Stalled, Message: fmt.Sprintf(
+				"%d preemptions since a request last completed: each admission takes the blocks that another needs, for ever", p.rec.vain)}
+			p.rec.finish(p.replicas)
+			return nil
+		}
 		if p.turns++; p.turns%4096 == 0 {
 			if err := ctx.Err(); err != nil {
 				p.rec.finish(p.replicas)

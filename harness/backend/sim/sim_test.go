@@ -50,6 +50,21 @@ func TestADeploymentThatDoesNotFitIsAResult(t *testing.T) {
 	require.Equal(t, failure.WeightsDoNotFit, run.Failure.Class)
 }
 
+// vLLM's rules can preempt for ever: the run says so instead of going on.
+func TestAnEndlessPreemptionIsAResult(t *testing.T) {
+	d := deployment(t, "Qwen/Qwen2.5-7B-Instruct", "h100-sxm")
+	off := false
+	d.Engine.EnablePrefixCaching, d.Engine.SchedulerReserveFullISL = &off, &off
+	d.Engine.LongPrefillTokenThreshold, d.Engine.SchedulingPolicy = 4, "priority"
+	d.Engine.MaxModelLen, d.Engine.MaxNumBatchedTokens, d.Engine.MaxNumSeqs = 200, 100, 64
+	d.Engine.PrefillScheduleInterval = 4
+	var rows workload.Workload = workload.Load{Rows: workload.Rows{Count: 64, Prompt: workload.Fixed(190), Output: workload.Fixed(9)}, Arrivals: workload.AllAtOnce{}}
+	run, err := sim.Backend{NumBlocks: 16}.Run(context.Background(), d, rows)
+	require.NoError(t, err)
+	require.NotNil(t, run.Failure)
+	require.Equal(t, failure.Stalled, run.Failure.Class)
+}
+
 // bench runs one load on a deployment, summarized as `simulate` would, and reports requests per wall second.
 func bench(b *testing.B, d deploy.Deployment, backend sim.Backend, w workload.Load) {
 	b.Helper()
