@@ -125,8 +125,19 @@ func (c *CacheCheck) expect(requests []workload.Request, shared float64, block i
 	}
 }
 
-// warm sends every prompt once, for one token, a few at a time.
+// warmUp brings the cache into the declared state: every prompt once, for one token, a few at a time, or the text that
+// all prompts begin with.
 func (m *measuring) warmUp(ctx context.Context, requests []workload.Request) error {
+	own := m.write
+	defer func() { m.write = own }()
+	if m.Cache.hit > 0 {
+		longest := units.Tokens(1)
+		for _, r := range requests {
+			longest = max(longest, units.Tokens(float64(r.Prompt)*m.Cache.hit))
+		}
+		requests = []workload.Request{{Prompt: longest}}
+		m.write.shared = 1
+	}
 	for i := range requests {
 		requests[i].Output, requests[i].At = 1, 0
 	}

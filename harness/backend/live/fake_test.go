@@ -110,6 +110,8 @@ func (f *fake) start(t *testing.T) Backend {
 }
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.serving.Add(1) // Close does not wait for handlers
+	defer f.serving.Done()
 	f.mu.Lock()
 	dead := f.dead
 	f.mu.Unlock()

@@ -21,8 +21,9 @@ const WrongLength failure.Class = "wrong_length"
 
 // outcome is how a request ended. The zero outcome is a complete answer.
 type outcome struct {
-	class  failure.Class
-	detail string
+	class   failure.Class
+	detail  string
+	stopped bool // we ended it, because the run was
 }
 
 // Reasons for which the client itself gives a request up.
@@ -44,31 +45,31 @@ func broken(err, cause error) outcome {
 		{errStalled, failure.Stalled}, {errTimeout, failure.TimedOut},
 	} {
 		if errors.Is(cause, own.err) {
-			return outcome{own.class, cause.Error()}
+			return outcome{class: own.class, detail: cause.Error()}
 		}
 	}
 	if cause != nil {
-		return outcome{failure.Aborted, "the run was stopped: " + cause.Error()}
+		return outcome{class: failure.Aborted, detail: "the run was stopped: " + cause.Error(), stopped: true}
 	}
 	var dns *net.DNSError
 	var timeout net.Error
 	var op *net.OpError
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &dns):
-		return outcome{failure.Refused, err.Error()}
+		return outcome{class: failure.Refused, detail: err.Error()}
 	case errors.As(err, &op) && op.Op == "dial":
-		return outcome{failure.Refused, err.Error()}
+		return outcome{class: failure.Refused, detail: err.Error()}
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return outcome{failure.TimedOut, err.Error()}
+		return outcome{class: failure.TimedOut, detail: err.Error()}
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
-		return outcome{failure.ConnectionLost, err.Error()}
+		return outcome{class: failure.ConnectionLost, detail: err.Error()}
 	}
 	if strings.Contains(err.Error(), "connection reset") || strings.Contains(err.Error(), "server closed idle connection") ||
 		strings.Contains(err.Error(), "transport connection broken") {
-		return outcome{failure.ConnectionLost, err.Error()}
+		return outcome{class: failure.ConnectionLost, detail: err.Error()}
 	}
-	return outcome{failure.Unknown, err.Error()}
+	return outcome{class: failure.Unknown, detail: err.Error()}
 }
 
 // refusal classifies an answer that is not 200.
@@ -77,13 +78,13 @@ func refusal(status int, body []byte) outcome {
 	detail := fmt.Sprintf("%d %s: %s", status, http.StatusText(status), text)
 	switch {
 	case strings.Contains(text, engineDead):
-		return outcome{failure.EngineDied, detail}
+		return outcome{class: failure.EngineDied, detail: detail}
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
-		return outcome{failure.Overloaded, detail}
+		return outcome{class: failure.Overloaded, detail: detail}
 	case status >= 500:
-		return outcome{failure.ServerError, detail}
+		return outcome{class: failure.ServerError, detail: detail}
 	}
-	return outcome{failure.Rejected, detail}
+	return outcome{class: failure.Rejected, detail: detail}
 }
 
 // streamError classifies an error event inside a stream, whose HTTP status was 200 long before. What the engine
@@ -91,9 +92,9 @@ func refusal(status int, body []byte) outcome {
 func streamError(object []byte) outcome {
 	text := message(append(append([]byte(`{"error":`), object...), '}'))
 	if strings.Contains(text, engineDead) {
-		return outcome{failure.EngineDied, text}
+		return outcome{class: failure.EngineDied, detail: text}
 	}
-	return outcome{failure.StreamError, text}
+	return outcome{class: failure.StreamError, detail: text}
 }
 
 // maxDetail bounds an error text: a server may quote a prompt of megabytes.

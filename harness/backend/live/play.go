@@ -95,7 +95,7 @@ func (d *dispatcher) send(ctx context.Context) {
 	s := &stream{req: r, slot: slot, due: r.At.Add(d.shift)}
 	if d.serverGone() {
 		s.first, s.last, s.sent, s.ended = units.Never, units.Never, d.client.clock.now(), d.client.clock.now()
-		s.end = outcome{failure.Refused, "not sent: the server's process is gone"}
+		s.end = outcome{class: failure.Refused, detail: "not sent: the server's process is gone"}
 		d.finish(s)
 		return
 	}
@@ -132,7 +132,7 @@ func (d *dispatcher) take(s *stream) {
 
 func (d *dispatcher) finish(s *stream) {
 	r := d.tally.finish(s)
-	if d.log != nil {
+	if d.log != nil && !s.end.stopped { // a run that is gone on with sends those again
 		d.log.ended(r, s)
 	}
 	at := s.ended

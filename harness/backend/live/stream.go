@@ -107,7 +107,7 @@ func (c *client) answer(ctx context.Context, s *stream) outcome {
 	s.first, s.last = units.Never, units.Never
 	req, err := c.request(ctx, c.write.body(s.req))
 	if err != nil {
-		return outcome{failure.Unknown, err.Error()}
+		return outcome{class: failure.Unknown, detail: err.Error()}
 	}
 	s.sent = c.clock.now()
 	s.progress.Store(int64(s.sent))
@@ -137,21 +137,21 @@ func (c *client) answer(ctx context.Context, s *stream) outcome {
 func (s *stream) verdict(done bool, contentType string, exact bool) outcome {
 	switch s.finish {
 	case finishedAbort:
-		return outcome{failure.Aborted, fmt.Sprintf("finish_reason abort after %d of %d tokens: the server ended it", s.output(), s.req.Output)}
+		return outcome{class: failure.Aborted, detail: fmt.Sprintf("finish_reason abort after %d of %d tokens: the server ended it", s.output(), s.req.Output)}
 	case finishedError:
-		return outcome{failure.StreamError, fmt.Sprintf("finish_reason error after %d of %d tokens", s.output(), s.req.Output)}
+		return outcome{class: failure.StreamError, detail: fmt.Sprintf("finish_reason error after %d of %d tokens", s.output(), s.req.Output)}
 	}
 	if !done || s.finish == unfinished && !s.usage {
 		if !strings.HasPrefix(contentType, "text/event-stream") {
-			return outcome{failure.Truncated, fmt.Sprintf("the answer is %q, want a stream of events", contentType)}
+			return outcome{class: failure.Truncated, detail: fmt.Sprintf("the answer is %q, want a stream of events", contentType)}
 		}
-		return outcome{failure.Truncated, fmt.Sprintf("the stream ended after %d of %d tokens without [DONE]", s.output(), s.req.Output)}
+		return outcome{class: failure.Truncated, detail: fmt.Sprintf("the stream ended after %d of %d tokens without [DONE]", s.output(), s.req.Output)}
 	}
 	if got := s.output(); !s.estimatedOutput() && got != int(s.req.Output) {
-		return outcome{WrongLength, fmt.Sprintf("completion_tokens = %d, asked for %d", got, s.req.Output)}
+		return outcome{class: WrongLength, detail: fmt.Sprintf("completion_tokens = %d, asked for %d", got, s.req.Output)}
 	}
 	if exact && s.usage && s.prompt != int(s.req.Prompt) {
-		return outcome{WrongLength, fmt.Sprintf("prompt_tokens = %d, sent %d", s.prompt, s.req.Prompt)}
+		return outcome{class: WrongLength, detail: fmt.Sprintf("prompt_tokens = %d, sent %d", s.prompt, s.req.Prompt)}
 	}
 	return outcome{}
 }
@@ -182,7 +182,7 @@ func (c *client) events(s *stream, body io.Reader) (done bool, failed *outcome, 
 		line, err := r.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
 			if long = append(long, line...); len(long) > maxLine {
-				return done, &outcome{failure.StreamError, fmt.Sprintf("an event is longer than %d bytes", maxLine)}, nil
+				return done, &outcome{class: failure.StreamError, detail: fmt.Sprintf("an event is longer than %d bytes", maxLine)}, nil
 			}
 			continue
 		}
@@ -215,7 +215,7 @@ func (s *stream) event(data []byte, now units.Time, done *bool) *outcome {
 	}
 	c, err := decodeChunk(data)
 	if err != nil {
-		return &outcome{failure.StreamError, fmt.Sprintf("%v: %.80q", err, data)}
+		return &outcome{class: failure.StreamError, detail: fmt.Sprintf("%v: %.80q", err, data)}
 	}
 	if c.failed != nil {
 		out := streamError(c.failed)
