@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/testing-symbiote/symbiote/harness/backend"
 	"github.com/testing-symbiote/symbiote/harness/backend/sim"
@@ -71,21 +70,4 @@ func deed(e engine.Event) string {
 		return "cancelled"
 	}
 	return ""
-}
-
-// describe is the resolved deployment in one line.
-func (c Case) describe() string {
-	d, _, err := c.On.Resolve()
-	if err != nil {
-		return err.Error()
-	}
-	e := d.Engine
-	var pipeline string
-	if p := d.Pipeline; p.BatchSize > 0 {
-		pipeline = fmt.Sprintf(" batch_size=%d concurrency=%d replicas=%d blocks=%d", p.BatchSize, p.Concurrency, p.Replicas, p.Blocks)
-	}
-	return strings.Join(strings.Fields(fmt.Sprintf(
-		"%s on %s vllm=%s tensor_parallel_size=%d gpu_memory_utilization=%g max_model_len=%d max_num_seqs=%d max_num_batched_tokens=%d quantization=%s kv_cache_dtype=%s block_size=%d enforce_eager=%t policy=%s%s",
-		d.Model.ID, d.GPU.ID, d.VLLMVersion, e.TensorParallelSize, e.GPUMemoryUtilization, e.MaxModelLen, e.MaxNumSeqs,
-		e.MaxNumBatchedTokens, e.Quantization, e.KVCacheDType, e.BlockSize, e.EnforceEager, e.SchedulingPolicy, pipeline)), " ")
 }

@@ -18,7 +18,8 @@ var resultsDir = flag.String("results", "", "write what each test found below th
 
 // Document is what a test leaves in the results folder, as <suite>/<Test>.json. Figures that do not apply are absent.
 type Document struct {
-	Suite    string     `json:"suite"` // the folder of the test
+	Schema   int        `json:"schema"` // of this document; a reader refuses one that is newer than it
+	Suite    string     `json:"suite"`  // the folder of the test
 	Test     string     `json:"test"`
 	Asks     string     `json:"asks"`
 	Backend  string     `json:"backend"`
@@ -29,12 +30,16 @@ type Document struct {
 	Promises []Kept     `json:"promises"` // of the cases together
 }
 
+// schema changes when a reader of the older one would misread a Document.
+const schema = 1
+
 // RowDoc is one case of a Document.
 type RowDoc struct {
 	Case        string             `json:"case"`
 	Model       string             `json:"model"`
 	GPU         string             `json:"gpu"`
 	VLLMVersion string             `json:"vllm_version"`
+	Deployment  string             `json:"deployment"` // resolved, in one line
 	Workload    string             `json:"workload,omitempty"`
 	Want        Kept               `json:"want"`
 	Failure     string             `json:"failure,omitempty"` // class of the failure to start
@@ -43,6 +48,7 @@ type RowDoc struct {
 	Metrics     map[string]float64 `json:"metrics"`           // by unit, as the benchmark reports them
 	Summary     json.RawMessage    `json:"summary,omitempty"` // a stats.Document
 	Plan        *PlanDoc           `json:"plan,omitempty"`
+	Picture     *PictureDoc        `json:"picture,omitempty"`
 	Warnings    []string           `json:"warnings,omitempty"`
 	Provenance  *record.Provenance `json:"provenance,omitempty"`
 }
@@ -102,7 +108,7 @@ func (s Spec) leave(test string, table golden.Table, rs Results, kept []error, b
 }
 
 func (s Spec) document(suite, test string, table golden.Table, rs Results, kept []error, broken []string) (Document, error) {
-	d := Document{Suite: suite, Test: test, Asks: s.Asks, Backend: backendName, SLO: s.SLO, Sources: sources(rs), Columns: table.Columns[1:]}
+	d := Document{Schema: schema, Suite: suite, Test: test, Asks: s.Asks, Backend: backendName, SLO: s.SLO, Sources: sources(rs), Columns: table.Columns[1:]}
 	for _, p := range s.Promises {
 		k := Kept{Says: p.Says, Kept: true}
 		for _, b := range broken {
@@ -111,7 +117,7 @@ func (s Spec) document(suite, test string, table golden.Table, rs Results, kept 
 		d.Promises = append(d.Promises, k)
 	}
 	for i, r := range rs {
-		row := RowDoc{Case: r.Case.Name, Model: r.Case.On.Model.ID, GPU: r.Case.On.GPU.ID, Want: Kept{Says: r.Case.Want.Says, Kept: kept[i] == nil},
+		row := RowDoc{Case: r.Case.Name, Model: r.Case.On.Model.ID, GPU: r.Case.On.GPU.ID, Deployment: r.Case.describe(), Want: Kept{Says: r.Case.Want.Says, Kept: kept[i] == nil},
 			Cells: map[string]string{}, Metrics: map[string]float64{}}
 		if kept[i] != nil {
 			row.Want.But = kept[i].Error()
@@ -140,7 +146,7 @@ func (s Spec) document(suite, test string, table golden.Table, rs Results, kept 
 				if err != nil {
 					return Document{}, fmt.Errorf("suite: %s: %s: %w", test, row.Case, err)
 				}
-				row.Summary = summary
+				row.Summary, row.Picture = summary, picture(r.Run)
 			}
 		}
 		d.Rows = append(d.Rows, row)
