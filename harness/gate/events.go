@@ -151,7 +151,9 @@ func (r *logReader) next() (*event, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s:%d: %w", r.name, r.n, err)
 			}
-			return &event{units.Time(at), "request " + rest}, nil
+			id, rest, _ := strings.Cut(rest, " ")
+			did, tokens, _ := strings.Cut(rest, " ")
+			return &event{units.Time(at), fmt.Sprintf("request %s %s (%s tokens)", id, did, tokens)}, nil
 		default:
 			return nil, fmt.Errorf("%s:%d: got %q, want input, e or counter", r.name, r.n, r.lines.Text())
 		}

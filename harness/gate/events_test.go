@@ -39,17 +39,17 @@ func TestTheCauseOfAMovedRow(t *testing.T) {
 		want        string
 	}{
 		{"another order", "x", "3", []string{"1ms 2 admitted", "1ms 1 admitted", "2ms 1 finished"},
-			"first divergent event (number 1): t=1ms request 1 admitted 7, now t=1ms request 2 admitted 7"},
+			"first divergent event (number 1): t=1ms request 1 admitted (7 tokens), now t=1ms request 2 admitted (7 tokens)"},
 		{"later, then otherwise", "x", "41", []string{"2ms 1 admitted", "2ms 1 preempted", "3ms 1 finished"},
-			"first event at another time (number 1): t=1ms request 1 admitted 7, now t=2ms request 1 admitted 7\n" +
-				"first divergent event (number 2): t=1ms request 2 admitted 7, now t=2ms request 1 preempted 7\n" +
+			"first event at another time (number 1): t=1ms request 1 admitted (7 tokens), now t=2ms request 1 admitted (7 tokens)\n" +
+				"first divergent event (number 2): t=1ms request 2 admitted (7 tokens), now t=2ms request 1 preempted (7 tokens)\n" +
 				"preemptions 3 → 41"},
 		{"later alone", "y", "3", []string{"1ms 1 admitted", "1ms 2 admitted", "3ms 1 finished"},
 			"given otherwise: calibration: x → y\n" +
-				"first event at another time (number 3): t=2ms request 1 finished 7, now t=3ms request 1 finished 7\n" +
+				"first event at another time (number 3): t=2ms request 1 finished (7 tokens), now t=3ms request 1 finished (7 tokens)\n" +
 				"no decision differs: steps take another time"},
 		{"shorter", "x", "3", base[:2],
-			"first divergent event (number 3): t=2ms request 1 finished 7, now nothing more"},
+			"first divergent event (number 3): t=2ms request 1 finished (7 tokens), now nothing more"},
 		{"nothing", "x", "3", base,
 			"every event is the same: what moved is how the metric is worked out"},
 	} {

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -19,7 +20,7 @@ type Thresholds struct {
 	Gone []string    `yaml:"gone"` // rows that NEW need not have
 }
 
-// Threshold is the limit of the rows that a pattern names. The first one that matches counts.
+// Threshold is the limit of the rows that a pattern names. The first limit that matches counts, and the largest floor.
 type Threshold struct {
 	Row      string  `yaml:"row"`       // "ConfigMatrix/case=sla* sec/op"; * stands for anything
 	LimitPct float64 `yaml:"limit_pct"` // how much worse is still unchanged; 0 = the class's own
@@ -63,6 +64,11 @@ func ParseWaivers(content []byte, name string) ([]Waiver, error) {
 	return ws, nil
 }
 
+// And joins two files: a row's limit is the first one's, its floor the larger.
+func (t Thresholds) And(u Thresholds) Thresholds {
+	return Thresholds{slices.Concat(t.Rows, u.Rows), slices.Concat(t.New, u.New), slices.Concat(t.Gone, u.Gone)}
+}
+
 // strict decodes one YAML document in which every field is known; an empty one leaves out as it is.
 func strict(content []byte, name string, out any) error {
 	if len(strings.TrimSpace(stripComments.ReplaceAllString(string(content), ""))) == 0 {
@@ -82,18 +88,16 @@ func (w Waiver) expired(today time.Time) bool {
 
 // limit is how much worse, in percent, a row may be before it counts.
 func (t Thresholds) limit(key Key, class Class) float64 {
-	limit := map[Class]float64{Virtual: 0, Allocation: 5, Time: 10, Live: 5}[class]
+	limit, floor := 0.0, 0.0
 	for _, r := range t.Rows {
-		if !match(r.Row, key.String()) {
-			continue
+		if match(r.Row, key.String()) {
+			limit = cmp.Or(limit, r.LimitPct)
+			floor = max(floor, r.FloorPct)
 		}
-		if r.LimitPct > 0 {
-			limit = r.LimitPct
-		}
-		if class == Time || class == Live {
-			limit = max(limit, 2*r.FloorPct)
-		}
-		break
+	}
+	limit = cmp.Or(limit, map[Class]float64{Virtual: 0, Allocation: 5, Time: 10, Live: 5}[class])
+	if class == Time || class == Live {
+		limit = max(limit, 2*floor)
 	}
 	return limit
 }

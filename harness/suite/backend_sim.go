@@ -4,13 +4,18 @@ package suite
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/testing-symbiote/symbiote/harness/backend"
 	"github.com/testing-symbiote/symbiote/harness/backend/sim"
+	"github.com/testing-symbiote/symbiote/harness/catalog"
 	"github.com/testing-symbiote/symbiote/harness/engine"
 	"github.com/testing-symbiote/symbiote/harness/gate"
+	"github.com/testing-symbiote/symbiote/harness/steptime"
 )
 
 // exact says that the same case gives the same figures, on any machine.
@@ -27,7 +32,7 @@ func (c Case) writeEvents(ctx context.Context, w io.Writer, r Result) error {
 	log.Input("deployment", c.describe())
 	log.Input("workload", c.Play.String())
 	log.Input("host", r.Run.Provenance.Host)
-	log.Input("model", r.Run.Provenance.ModelError)
+	log.Input("calibration", calibration(c.On.GPU, r.Run.Provenance.Host))
 	log.Input("blocks", fmt.Sprint(r.Run.Engine.NumBlocks))
 	watch := func(replica int, events []engine.Event) {
 		for _, e := range events {
@@ -51,6 +56,17 @@ func (c Case) writeEvents(ctx context.Context, w io.Writer, r Result) error {
 		log.Counter(k.name, fmt.Sprint(k.value))
 	}
 	return log.Close()
+}
+
+// calibration is a fingerprint of the profiles that step times come from.
+func calibration(g catalog.GPU, host string) string {
+	gpu, gpuErr := steptime.GPUProfile(g)
+	cpu, cpuErr := steptime.HostProfile(host)
+	content, err := json.Marshal([]any{gpu, cpu})
+	if err := errors.Join(gpuErr, cpuErr, err); err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(content))[:12]
 }
 
 // deed names the events that a log keeps: those that tell of a decision.

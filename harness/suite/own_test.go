@@ -16,7 +16,7 @@ func TestMine(t *testing.T) {
 		SLO:  slo.Target{TTFT: time.Second, TPOT: 50 * time.Millisecond},
 		Cases: []suite.Case{
 			{Name: "rate=4", On: l40s, Play: chat.At(workload.Poisson{Rate: 4}), Want: suite.Meets(99)},
-			{Name: "rate=40", On: l40s, Play: chat.At(workload.Poisson{Rate: 40}), Want: suite.Misses(50)},
+			{Name: "rate=80", On: l40s, Play: chat.At(workload.Poisson{Rate: 80}), Want: suite.Misses(50)},
 		},
 	})
 }

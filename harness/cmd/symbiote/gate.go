@@ -36,7 +36,7 @@ func gateCommand(args []string, stdout, stderr io.Writer) int {
 	fs.Usage = func() { fmt.Fprint(stderr, gateUsage); fs.PrintDefaults() }
 	fs.BoolVar(&f.asJSON, "json", false, "print one JSON document")
 	fs.StringVar(&f.filter, "filter", "*", "judge only these rows, in benchstat's words: '.name:ConfigMatrix'")
-	fs.StringVar(&f.thresholds, "thresholds", "", "`file` of limits and noise floors by row, and of rows that come and go")
+	fs.StringVar(&f.thresholds, "thresholds", "", "`files`, by comma, of limits and noise floors by row, and of rows that come and go")
 	fs.StringVar(&f.waivers, "waivers", "", "`file` of regressions that are let pass for a while")
 	fs.StringVar(&f.accepted, "accepted", "", "`suites`, by comma, whose golden table was redrawn in this change")
 	fs.StringVar(&f.oldEvents, "old-events", "", "`folder` of OLD's event logs")
@@ -98,8 +98,12 @@ func (f gateFlags) run(oldName, newName string) (gate.Report, error) {
 		return gate.Report{}, err
 	}
 	o := gate.Options{Today: time.Now(), Accepted: strings.FieldsFunc(f.accepted, func(r rune) bool { return r == ',' || r == ' ' })}
-	if o.Thresholds, err = load(f.thresholds, gate.ParseThresholds); err != nil {
-		return gate.Report{}, err
+	for name := range strings.SplitSeq(f.thresholds, ",") {
+		th, err := load(name, gate.ParseThresholds)
+		if err != nil {
+			return gate.Report{}, err
+		}
+		o.Thresholds = o.Thresholds.And(th)
 	}
 	if o.Waivers, err = load(f.waivers, gate.ParseWaivers); err != nil {
 		return gate.Report{}, err
