@@ -62,6 +62,10 @@ func (x *exchange) generateFrom(b pydantic.Value, chat bool) {
 		id = "chatcmpl-"
 	}
 	a := &answer{exchange: x, g: g, id: id + requestID(x.r, textOr(b.Get("request_id").Text, newID())), created: time.Now().Unix(), fault: fault}
+	if !g.stream && x.tokenizer == nil && g.logprobs >= 0 && !g.tokensAsIDs {
+		x.refuse(invalid(noLogprobText)) // vLLM finds out when it is done
+		return
+	}
 	if g.stream {
 		x.status = http.StatusOK
 		x.c.StartStream("text/event-stream; charset=utf-8", x.after)
@@ -114,6 +118,9 @@ func (x *exchange) prepare(g *generation) *refusal {
 		return e
 	}
 	for i := range g.prompts {
+		if beam && x.tokenizer == nil {
+			return invalid(noTokenizer)
+		}
 		if beam {
 			if e := checkCount(g.n); e != nil {
 				return e

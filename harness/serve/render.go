@@ -8,7 +8,10 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/serve/pydantic"
 )
 
-const noTokenizer = "Tokenizer not available when `skip_tokenizer_init=True`"
+const (
+	noTokenizer   = "Tokenizer not available when `skip_tokenizer_init=True`"
+	noLogprobText = "Unable to get tokenizer because `skip_tokenizer_init=True`"
+)
 
 // render makes token ids of the prompts and checks their lengths.
 func (s *Server) render(g *generation) *refusal {

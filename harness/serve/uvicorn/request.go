@@ -207,12 +207,12 @@ func (r *Request) parse(head string, maxHeaders int) error {
 		if !ok || !isToken(name) || len(r.headers) == maxHeaders {
 			return errInvalid
 		}
-		value = strings.Trim(value, " \t")
+		value = strings.TrimLeft(value, " \t") // what is behind a value stays, as with uvicorn's parser
 		r.headers = append(r.headers, header{name, value})
 		switch len(name) {
 		case len("Content-Length"):
 			if strings.EqualFold(name, "content-length") {
-				n, err := strconv.ParseUint(value, 10, 62)
+				n, err := strconv.ParseUint(strings.TrimRight(value, " \t"), 10, 62)
 				if err != nil || sized && r.length != int(n) {
 					return errInvalid
 				}
