@@ -1,0 +1,9 @@
+def TokensPrompt(**fields):
+    return fields
+
+
+def TextPrompt(**fields):
+    return fields
+
+
+MultiModalDataDict = dict
