@@ -9,7 +9,7 @@ import (
 )
 
 // exactGaps is how many different gaps a Gaps holds exactly. Beyond it they are kept to three digits.
-const exactGaps = 1 << 17
+const exactGaps = 1 << 15
 
 // Gaps is a multiset of inter-token gaps. Add(gap, n) records the gap n times: all decodes of a step share one. It is
 // exact for short runs; a long one is a histogram of bounded size, each gap within 0.1 %. Count and Max are always exact.
