@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/engine"
 	"github.com/testing-symbiote/symbiote/harness/units"
 )
@@ -232,7 +233,13 @@ func (sc *scenario) config() engine.Config {
 	if c.SchedTokens != nil {
 		cfg.MaxNumScheduledTokens = units.Tokens(*c.SchedTokens)
 	}
-	if c.Version == "" || strings.HasPrefix(c.Version, "0.2") || c.Version == "0.30" {
+	if c.Version == "" {
+		c.Version = "0.28" // what the first files were recorded with
+	}
+	switch v := (deploy.Deployment{VLLMVersion: c.Version}).Version(); {
+	case !v.AtLeast(24, 0):
+		cfg.Rules = engine.V023
+	case !v.AtLeast(31, 0):
 		cfg.Rules = engine.V028
 	}
 	return cfg
