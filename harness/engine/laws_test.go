@@ -87,35 +87,51 @@ func timerOf(seed uint64) enginetest.Linear {
 
 func TestLaws(t *testing.T) {
 	for seed := range uint64(500) {
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			cfg := enginetest.RandomServer(seed)
-			play(t, cfg, enginetest.RandomLoad(seed, cfg), timerOf(seed))
-		})
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { checkLaws(t, seed) })
 	}
+}
+
+// FuzzLaws goes on where TestLaws ends: go test -fuzz Laws -fuzztime 10m.
+func FuzzLaws(f *testing.F) {
+	f.Add(uint64(500))
+	f.Fuzz(checkLaws)
+}
+
+func checkLaws(t *testing.T, seed uint64) {
+	cfg := enginetest.RandomServer(seed)
+	play(t, cfg, enginetest.RandomLoad(seed, cfg), timerOf(seed))
 }
 
 // Decodes held in aggregate and decodes looked at one by one are the same server: every event, every gauge.
 func TestAggregateAgreesWithReference(t *testing.T) {
 	for seed := range uint64(200) {
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			cfg := enginetest.RandomServer(seed)
-			load := enginetest.RandomLoad(seed, cfg)
-			if seed%8 != 0 { // most seeds where the aggregate serves
-				cfg.Policy, cfg.LongPrefillTokenThreshold, cfg.LongPrefillTokenThresholdAdaptive = engine.FCFS, 0, false
-				cfg.PrefillScheduleInterval, cfg.PipelineParallelSize = 0, 0
-			}
-			cfg.EveryToken = false
-			cfg.Reference = true
-			want, wantGauges := playGauged(t, cfg, load, timerOf(seed))
-			cfg.Reference = false
-			got, gotGauges := playGauged(t, cfg, load, timerOf(seed))
-			for i := range min(len(want), len(got)) {
-				require.Equal(t, want[i], got[i], "event %d", i)
-			}
-			require.Equal(t, len(want), len(got))
-			require.Equal(t, wantGauges, gotGauges)
-		})
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { checkAgreement(t, seed) })
 	}
+}
+
+// FuzzAggregateAgreesWithReference goes on where the test ends.
+func FuzzAggregateAgreesWithReference(f *testing.F) {
+	f.Add(uint64(200))
+	f.Fuzz(checkAgreement)
+}
+
+func checkAgreement(t *testing.T, seed uint64) {
+	cfg := enginetest.RandomServer(seed)
+	load := enginetest.RandomLoad(seed, cfg)
+	if seed%8 != 0 { // most seeds where the aggregate serves
+		cfg.Policy, cfg.LongPrefillTokenThreshold, cfg.LongPrefillTokenThresholdAdaptive = engine.FCFS, 0, false
+		cfg.PrefillScheduleInterval, cfg.PipelineParallelSize = 0, 0
+	}
+	cfg.EveryToken = false
+	cfg.Reference = true
+	want, wantGauges := playGauged(t, cfg, load, timerOf(seed))
+	cfg.Reference = false
+	got, gotGauges := playGauged(t, cfg, load, timerOf(seed))
+	for i := range min(len(want), len(got)) {
+		require.Equal(t, want[i], got[i], "event %d", i)
+	}
+	require.Equal(t, len(want), len(got))
+	require.Equal(t, wantGauges, gotGauges)
 }
 
 // All times doubled, all instants doubled: nothing in the engine has a scale of its own but the idle sleep, which this
