@@ -5,12 +5,16 @@ RESULTS ?= results
 COUNT   ?= 10
 BENCH   ?= .
 BASE    ?= origin/main
+TAGS    ?=
+SEEDS   ?= 5000
 FUZZTIME ?= 30s
 LIVETIME ?= 2h
 SUITES  := ./suites/...
 
+export TAGS
+
 .DEFAULT_GOAL := help
-.PHONY: help run test race golden lint fma fuzz bench bench-base bench-compare bench-aa live live-cpu live-ray clean
+.PHONY: help run test race golden lint fma laws fuzz bench bench-base bench-compare bench-aa live live-cpu live-ray clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -40,6 +44,9 @@ lint: ## gofmt, vet for every backend, staticcheck, and the table of imports
 
 fma: ## look for fused multiply-adds on arm64, which would make figures depend on the machine
 	@.ci/fma.sh
+
+laws: ## hold the engine's laws on SEEDS random servers
+	$(GO) test -count=1 -timeout 2h -run '^TestLaws$$' ./harness/engine -seeds $(SEEDS)
 
 fuzz: ## fuzz each target for FUZZTIME
 	@.ci/fuzz.sh $(FUZZTIME)

@@ -15,10 +15,11 @@ absolute() { case $1 in /*) echo "$1" ;; *) echo "$root/$1" ;; esac; }
 # build TREE BIN: compiles every suite of a tree.
 build() {
 	mkdir -p "$2"
-	(cd "$1" && go test -c -o "$2/" ./suites/...)
+	(cd "$1" && go test -c ${TAGS:+-tags "$TAGS"} -o "$2/" ./suites/...)
 }
 
 # measure TREE BIN OUT BENCH EVENTS: runs each suite's benchmarks once, in its own folder, and appends to OUT.
+# TAGS=gpu or TAGS=ray chooses another backend.
 measure() {
 	local suite
 	for suite in "$1"/suites/*/; do
