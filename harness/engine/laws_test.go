@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"flag"
 	"fmt"
 	"slices"
 	"testing"
@@ -85,8 +86,10 @@ func timerOf(seed uint64) enginetest.Linear {
 	return l
 }
 
+var seeds = flag.Uint64("seeds", 500, "how many random servers TestLaws looks at")
+
 func TestLaws(t *testing.T) {
-	for seed := range uint64(500) {
+	for seed := range *seeds {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { checkLaws(t, seed) })
 	}
 }
