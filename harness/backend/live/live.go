@@ -120,6 +120,8 @@ type Measurement struct {
 	StartLog  *vllm.StartLog
 	Stopped   *vllm.Stopped // how a launched server ended
 	Dump      string        // of all goroutines, where a request stalled
+
+	chunksPerSecond []int
 }
 
 // Run implements backend.Backend. It is an error, not a result, if the prefix cache was not in the declared state.
@@ -239,7 +241,7 @@ func salt() uint64 { return rand.Uint64() }
 func (m *measuring) send(ctx context.Context, p workload.Player, l Limits, j *journal, before past) (*tally, *dispatcher, error) {
 	d := &dispatcher{
 		client: &client{http: m.http, url: m.url, key: m.APIKey, write: m.write, clock: clock{time.Now().Add(-units.Span(before.last).Duration())}},
-		limits: l, log: j, player: p, tally: newTally(), done: before.ended,
+		limits: l, log: j, exact: m.Transport == nil, player: p, tally: newTally(), done: before.ended,
 	}
 	if m.server != nil {
 		d.gone = m.server.Done()

@@ -56,7 +56,7 @@ func (m *measuring) measure(ctx context.Context, d deploy.Deployment, w workload
 	}
 	out.Run, out.Client, out.Lengths, out.Dump = run, fared(start, run, disp), t.asked, disp.watch.dump
 	run.Gaps, out.ICL = t.gaps.pooled(), t.icl.pooled()
-	run.Samples = samples
+	run.Samples, out.chunksPerSecond = samples, t.seconds
 	m.counters(ctx, out, first, hasMetrics, requests)
 	m.simulated(ctx, d, w, out)
 	m.diagnose(ctx, out)

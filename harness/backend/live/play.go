@@ -21,6 +21,7 @@ type dispatcher struct {
 	limits Limits
 	log    *journal // nil without one
 	gone   <-chan struct{}
+	exact  bool // sends are timed by the kernel, not by Go's timers; not in virtual time
 
 	player workload.Player
 	back   chan *stream
@@ -74,13 +75,36 @@ func (d *dispatcher) wait(ctx context.Context, timer *time.Timer, at units.Time)
 		d.send(ctx)
 		return
 	}
-	timer.Reset(early.Duration() + 1) // durations are cut to nanoseconds: never too early
+	sleep := early.Duration() + 1 // durations are cut to nanoseconds: never too early
+	if d.exact {
+		if sleep <= nearly {
+			d.takeReady()
+			sleepExactly(sleep)
+			return
+		}
+		sleep -= nearly
+	}
+	timer.Reset(sleep)
 	select {
 	case s := <-d.back:
 		d.take(s)
-	case <-timer.C:
-		d.send(ctx)
+	case <-timer.C: // look again: with exact there is a rest to sleep
 	case <-ctx.Done():
+	}
+}
+
+// nearly is how long before a send the dispatcher no longer trusts Go's timers.
+const nearly = 1500 * time.Microsecond
+
+// takeReady takes what has come back, without waiting.
+func (d *dispatcher) takeReady() {
+	for {
+		select {
+		case s := <-d.back:
+			d.take(s)
+		default:
+			return
+		}
 	}
 }
 
@@ -218,6 +242,7 @@ type tally struct {
 	estimated int // answers whose tokens were counted by chunks
 	usageless int // answers without any usage
 	asked     Lengths
+	seconds   []int // chunks that carried tokens, by the second
 }
 
 // Lengths are tokens as they were asked for and as the server counted them, over the answers that say.
@@ -267,8 +292,26 @@ func (t *tally) finish(s *stream) *record.Record {
 	for _, g := range s.gaps {
 		t.gaps.add(g.gap, g.n)
 	}
+	at := s.first
+	t.second(at)
 	for _, g := range s.chunks {
 		t.icl.add(g, 1)
+		at = at.Add(g)
+		t.second(at)
 	}
 	return r
+}
+
+// maxSeconds bounds the count by the second: a week.
+const maxSeconds = 7 * 24 * 3600
+
+func (t *tally) second(at units.Time) {
+	s := int(units.Span(at) / units.Second)
+	if s < 0 || s >= maxSeconds {
+		return
+	}
+	for len(t.seconds) <= s {
+		t.seconds = append(t.seconds, 0)
+	}
+	t.seconds[s]++
 }

@@ -23,6 +23,8 @@ func commands() []command {
 		{"simulate", "runs a workload on the simulated engine", simulateCommand},
 		{"backtest", "holds a model against what was really measured", backtestCommand},
 		{"serve", "the simulated engine as an OpenAI-compatible vLLM stand-in", serveCommand},
+		{"load", "drives a live OpenAI-compatible endpoint with the same workloads, and writes the same record", loadCommand},
+		{"calibrate", "fits step-time profiles to kernel tables, engine steps and whole runs", calibrateCommand},
 		{"gate", "compares two benchmark outputs and says regression or not", gateCommand},
 	}
 }
