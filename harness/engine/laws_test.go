@@ -3,6 +3,7 @@ package engine_test
 import (
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -135,6 +136,46 @@ func checkAgreement(t *testing.T, seed uint64) {
 	}
 	require.Equal(t, len(want), len(got))
 	require.Equal(t, wantGauges, gotGauges)
+}
+
+// A conversation goes on after an answer is complete: its next prompt is all that was said, so the answer's blocks are hit
+// too. Both ways of advancing must find the same of them.
+func TestConversationsHitTheirOwnAnswers(t *testing.T) {
+	hits := units.Tokens(0)
+	for seed := range uint64(100) {
+		r := rand.New(rand.NewPCG(seed, 9))
+		cfg := engine.Config{NumBlocks: 60 + units.Blocks(r.IntN(200)), BlockSize: units.Tokens(1 + r.IntN(16)), MaxModelLen: 400, MaxNumSeqs: 1 + r.IntN(8),
+			MaxNumBatchedTokens: 256, EnablePrefixCaching: true, EnableChunkedPrefill: true, SchedulerReserveFullISL: true, AsyncScheduling: seed%2 == 0}
+		if fit := units.Blocks(cfg.MaxModelLen / cfg.BlockSize); cfg.NumBlocks < fit+3 {
+			cfg.NumBlocks = fit + 3
+		}
+		type said struct {
+			shared []units.Segment
+			tokens units.Tokens
+		}
+		talks := make([]said, 5)
+		var load []enginetest.Sent
+		for turn := range 4 {
+			for i := range talks {
+				id := engine.RequestID(len(load))
+				talk := &talks[i]
+				q := engine.Request{ID: id, Prompt: talk.tokens + 1 + units.Tokens(r.IntN(40)), MaxTokens: 1 + units.Tokens(r.IntN(40)), Shared: talk.shared, Open: true}
+				at := units.Time(units.Span(turn)*1000*units.Second + units.Span(i)*units.Millisecond)
+				load = append(load, enginetest.Sent{Request: q, At: at, Cancel: units.Never})
+				all := q.Prompt + q.MaxTokens
+				next := append(slices.Clone(talk.shared), units.Segment{Source: engine.OwnText(id), From: talk.tokens, Len: all - talk.tokens})
+				*talk = said{next, all}
+			}
+		}
+		cfg.Reference = true
+		want, wantGauges := playGauged(t, cfg, load, timerOf(seed))
+		cfg.Reference = false
+		got, gotGauges := playGauged(t, cfg, load, timerOf(seed))
+		require.Equal(t, want, got, "seed %d", seed)
+		require.Equal(t, wantGauges, gotGauges, "seed %d", seed)
+		hits += gotGauges[len(gotGauges)-1].Hits
+	}
+	require.Greater(t, hits, units.Tokens(10_000))
 }
 
 // All times doubled, all instants doubled: nothing in the engine has a scale of its own but the idle sleep, which this

@@ -15,7 +15,7 @@ type Request struct {
 	// Shared is the leading part of the prompt that other requests may have too; what is beyond it is the
 	// request's own. Prefix-cache hits come from here and nowhere else.
 	Shared []units.Segment
-	// Open says that later requests may name this one's own text in their Shared (through OwnText).
+	// Open says that requests sent after this one's end may name its own text in their Shared (through OwnText).
 	Open bool
 	// Cached forces this many prefix-cache hits (rounded down to blocks) at the first admission.
 	Cached units.Tokens
