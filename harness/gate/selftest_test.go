@@ -1,0 +1,183 @@
+package gate_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/testing-symbiote/symbiote/harness/gate"
+)
+
+var slow = flag.Bool("slow", false, "also measure host times: how many of 12 slowdowns are found, and how many false alarms there are")
+
+// A change is a patch of one file of the engine, compiled in beside the tree as it is.
+type change struct {
+	file     string
+	old, new string // each pair of old and new is one replacement
+	also     [2]string
+}
+
+// lastComeFirstServed admits the request that came last.
+var lastComeFirstServed = change{
+	file: "harness/engine/aggregate.go",
+	old:  "\ta.waiting.push(r)\n",
+	new:  "\ta.waiting.pushFront(r)\n",
+}
+
+// aFifthSlower wastes a fifth of the time that the engine takes.
+var aFifthSlower = change{
+	file: "harness/engine/engine.go",
+	old:  "func (e *Engine) run(to units.Time, untilAnswer bool) {\n",
+	new: "func (e *Engine) run(to units.Time, untilAnswer bool) {\n\tbegan := time.Now()\n\te.runInTime(to, untilAnswer)\n" +
+		"\tfor spent := time.Since(began); time.Since(began) < spent*6/5; {\n\t}\n}\n\n" +
+		"func (e *Engine) runInTime(to units.Time, untilAnswer bool) {\n",
+	also: [2]string{"import (\n", "import (\n\t\"time\"\n"},
+}
+
+// build compiles the configuration matrix, with a change or as it is.
+func build(t *testing.T, changes ...change) string {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	args := []string{"test", "-c", "-o", filepath.Join(dir, "suite.test")}
+	replace := map[string]string{}
+	for _, c := range changes {
+		content, err := os.ReadFile(filepath.Join(root, c.file))
+		require.NoError(t, err)
+		text := string(content)
+		for _, r := range [][2]string{{c.old, c.new}, c.also} {
+			if r[0] != "" {
+				require.Equal(t, 1, strings.Count(text, r[0]), "%s no longer holds the line that the self-test changes: %q", c.file, r[0])
+				text = strings.Replace(text, r[0], r[1], 1)
+			}
+		}
+		patched := filepath.Join(dir, filepath.Base(c.file))
+		require.NoError(t, os.WriteFile(patched, []byte(text), 0o644))
+		replace[filepath.Join(root, c.file)] = patched
+	}
+	if len(replace) > 0 {
+		overlay, err := json.Marshal(map[string]any{"Replace": replace})
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o644))
+		args = append(args, "-overlay", filepath.Join(dir, "overlay.json"))
+	}
+	cmd := exec.Command("go", append(args, "./suites/configmatrix")...)
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return filepath.Join(dir, "suite.test")
+}
+
+// bench runs benchmarks of a compiled suite; events is the folder of its event logs, or empty.
+func bench(t *testing.T, binary, cases string, times int, events string) string {
+	t.Helper()
+	cmd := exec.Command(binary, "-test.run=^$", "-test.bench="+cases, "-test.benchtime="+strconv.Itoa(times)+"x", "-events="+events)
+	cmd.Dir = "../../suites/configmatrix"
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return string(out)
+}
+
+func judge(t *testing.T, old, new string) gate.Report {
+	t.Helper()
+	a, err := gate.Read(strings.NewReader(old), "old", "*")
+	require.NoError(t, err)
+	b, err := gate.Read(strings.NewReader(new), "new", "*")
+	require.NoError(t, err)
+	return gate.Compare(a, b, gate.Options{Today: time.Unix(0, 0)})
+}
+
+const quick = "ConfigMatrix/(baseline|large)"
+
+func TestTheSameCodeIsGreen(t *testing.T) {
+	binary := build(t)
+	first := bench(t, binary, quick, 1, "")
+	for range 10 {
+		r := judge(t, first, bench(t, binary, quick, 1, ""))
+		require.Equal(t, 0, r.Code(), r.Verdict())
+		require.Positive(t, r.Count(gate.Same))
+	}
+}
+
+// TestAnotherAdmissionOrderIsRedAndNamed changes one line of the scheduler: the gate must say where the two parted.
+func TestAnotherAdmissionOrderIsRedAndNamed(t *testing.T) {
+	oldEvents, newEvents := t.TempDir(), t.TempDir()
+	old := bench(t, build(t), quick, 1, oldEvents)
+	new := bench(t, build(t, lastComeFirstServed), quick, 1, newEvents)
+	r := judge(t, old, new)
+	require.Equal(t, 1, r.Code(), r.Verdict())
+	r.Explain(os.DirFS(oldEvents), os.DirFS(newEvents))
+	var text bytes.Buffer
+	require.NoError(t, r.Text(&text))
+	require.NotEmpty(t, r.Causes)
+	for _, c := range r.Causes {
+		require.Empty(t, c.Unknown)
+		require.Empty(t, c.Inputs, "nothing but the code changed")
+		require.NotNil(t, c.First)
+		was, is := strings.Fields(c.First.Old), strings.Fields(c.First.New)
+		require.Equal(t, was[0], is[0], "they part at one instant: %s", &text)
+		require.Equal(t, "admitted", was[3], c.First.Old)
+		require.Equal(t, "admitted", is[3], c.First.New)
+		first, err := strconv.Atoi(was[2])
+		require.NoError(t, err)
+		last, err := strconv.Atoi(is[2])
+		require.NoError(t, err)
+		require.Greater(t, last, first, "the one that came last is admitted instead: %s", &text)
+	}
+}
+
+// TestASlowerSimulatorIsFound is a trial of the rule for host times: 12 rounds with a slowdown, 12 without, each ten
+// interleaved pairs of runs.
+func TestASlowerSimulatorIsFound(t *testing.T) {
+	if !*slow {
+		t.Skip("takes a minute; run it with -slow")
+	}
+	const cases, times, pairs = "ConfigMatrix/stress_0.5b_512_8", 5, 10
+	base, slower := build(t), build(t, aFifthSlower)
+	round := func(a, b string) gate.Report {
+		var old, new strings.Builder
+		for i := range pairs {
+			first, second := &old, &new
+			x, y := a, b
+			if i%2 == 1 {
+				first, second, x, y = second, first, y, x
+			}
+			first.WriteString(bench(t, x, cases, times, ""))
+			second.WriteString(bench(t, y, cases, times, ""))
+		}
+		return judge(t, old.String(), new.String())
+	}
+	found, false_ := 0, 0
+	for i := range 12 {
+		hit, control := round(base, slower), round(base, base)
+		if hit.Code() == 1 {
+			found++
+		}
+		if control.Code() != 0 {
+			false_++
+		}
+		t.Logf("round %d: slower: %s %s; control: %s %s", i+1, hit.Verdict(), hostTime(hit), control.Verdict(), hostTime(control))
+	}
+	require.GreaterOrEqual(t, found, 11, "of 12 slowdowns found")
+	require.Zero(t, false_, "false alarms of 12")
+}
+
+// hostTime says how the time of a report's one benchmark moved.
+func hostTime(r gate.Report) string {
+	for _, row := range r.Rows {
+		if row.Unit == "sec/op" {
+			return strconv.FormatFloat(row.Delta, 'f', 1, 64) + "% " + row.Why
+		}
+	}
+	return "no time"
+}
