@@ -7,18 +7,23 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/failure"
 	"github.com/testing-symbiote/symbiote/harness/memory"
 )
 
 // MemoryReport says how far planned memory is from what real start-ups printed. KVError is over the dense models on
-// one or two ranks, KVErrorOthers over mixtures of experts, multimodal models and more ranks.
+// one or two ranks, KVErrorOthers over mixtures of experts, multimodal models and more ranks; KVErrorCached is KVError
+// without the start-ups that had less than nothing left. LeftOut is KVError when each source's start-ups are planned
+// with figures fitted to the other sources alone.
 type MemoryReport struct {
 	Cases         int             `json:"cases"`
 	Predicted     int             `json:"predicted"`
 	Skipped       []SkippedCase   `json:"skipped"`
 	KVError       AbsoluteError   `json:"kv_abs_error_gib"`
 	KVErrorOthers AbsoluteError   `json:"kv_abs_error_gib_others"`
+	KVErrorCached AbsoluteError   `json:"kv_abs_error_gib_where_cache_left"`
+	LeftOut       AbsoluteError   `json:"kv_abs_error_gib_leave_one_source_out"`
 	Right         int             `json:"verdicts_right"`
 	Wrong         int             `json:"verdicts_wrong"`
 	Undecided     int             `json:"verdicts_undecided"`
@@ -57,6 +62,7 @@ const (
 
 // Memory plans every start-up of the files and holds the plans against what the logs printed.
 func Memory(files ...string) (MemoryReport, error) {
+	var toFit []fitRow
 	rep := MemoryReport{Skipped: []SkippedCase{}, PerCase: []MemoryOutcome{}}
 	for _, name := range files {
 		rows, err := readStarts(name)
@@ -65,7 +71,7 @@ func Memory(files ...string) (MemoryReport, error) {
 		}
 		for _, row := range rows {
 			rep.Cases++
-			o, err := row.plan()
+			o, d, err := row.plan()
 			var why notPlanned
 			switch {
 			case errors.As(err, &why):
@@ -76,17 +82,23 @@ func Memory(files ...string) (MemoryReport, error) {
 			}
 			rep.Predicted++
 			rep.PerCase = append(rep.PerCase, o)
+			if r, ok := row.fitRowOf(d, o); ok && o.Class == "dense" {
+				toFit = append(toFit, r)
+			}
 		}
 	}
 	if rep.Cases == 0 {
 		return rep, fmt.Errorf("no start-up in %s", strings.Join(files, ", "))
 	}
 	rep.sum()
+	if len(sources(toFit)) > 5 { // fewer say nothing about the rest
+		rep.LeftOut = leftOut(toFit)
+	}
 	return rep, nil
 }
 
 // plan predicts one row.
-func (s start) plan() (MemoryOutcome, error) {
+func (s start) plan() (MemoryOutcome, deploy.Deployment, error) {
 	o := MemoryOutcome{ID: s.id(), VerdictPrinted: s.cell("verdict"), Class: "others"}
 	if o.VerdictPrinted == "oom_at_run" {
 		o.VerdictPrinted = doesNotFit
@@ -96,7 +108,7 @@ func (s start) plan() (MemoryOutcome, error) {
 	}
 	d, err := s.deployment()
 	if err != nil {
-		return o, err
+		return o, d, err
 	}
 	if s.dense(d) {
 		o.Class = "dense"
@@ -104,10 +116,10 @@ func (s start) plan() (MemoryOutcome, error) {
 	p, err := memory.For(d)
 	var refused *failure.Error
 	if err != nil && !errors.As(err, &refused) {
-		return o, err
+		return o, d, err
 	}
 	if failure.Classify(err) == failure.BadArguments {
-		return o, notPlanned("vLLM would refuse the arguments as the row gives them: " + refused.Message)
+		return o, d, notPlanned("vLLM would refuse the arguments as the row gives them: " + refused.Message)
 	}
 	o.VerdictPredicted = fits
 	if refused != nil {
@@ -119,10 +131,11 @@ func (s start) plan() (MemoryOutcome, error) {
 	o.KVPredicted = round(p.KVCache.GiB())
 	o.TokensPredicted = int(p.KVTokens)
 	o.WeightsPredicted = round(p.Weights.GiB())
-	return o, s.printed(&o, p)
+	err = s.printed(&o, p)
+	return o, d, err
 }
 
-// printed fills in what the log said. Tokens or blocks stand for GiB where the log has no GiB.
+// printed fills in what the log said; blocks stand for tokens where it has no tokens.
 func (s start) printed(o *MemoryOutcome, p memory.Plan) error {
 	if w, ok, err := s.number("weights_gib"); err != nil {
 		return err
@@ -144,11 +157,8 @@ func (s start) printed(o *MemoryOutcome, p memory.Plan) error {
 		o.TokensPrinted = &tokens
 	}
 	kv, ok, err := s.number("kv_cache_available_gib", "kv_gib")
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !ok && tokens > 0 && p.KVBytesPerToken > 0:
-		kv, ok = round(float64(tokens)*p.KVBytesPerToken.GiB()), true
 	}
 	if ok {
 		o.KVPrinted = &kv
@@ -160,7 +170,7 @@ func round(f float64) float64 { return math.Round(f*1e4) / 1e4 }
 
 // sum counts verdicts and errors, and puts the worst first.
 func (rep *MemoryReport) sum() {
-	var dense, others []float64
+	var dense, cached, others []float64
 	for _, o := range rep.PerCase {
 		switch {
 		case o.VerdictPrinted == "":
@@ -176,11 +186,14 @@ func (rep *MemoryReport) sum() {
 		}
 		if o.Class == "dense" {
 			dense = append(dense, o.Error())
+			if *o.KVPrinted > 0 {
+				cached = append(cached, o.Error())
+			}
 		} else {
 			others = append(others, o.Error())
 		}
 	}
-	rep.KVError, rep.KVErrorOthers = absolute(dense), absolute(others)
+	rep.KVError, rep.KVErrorCached, rep.KVErrorOthers = absolute(dense), absolute(cached), absolute(others)
 	slices.SortStableFunc(rep.PerCase, func(a, b MemoryOutcome) int {
 		switch {
 		case a.badness() > b.badness():

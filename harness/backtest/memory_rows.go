@@ -1,11 +1,13 @@
 package backtest
 
 import (
+	"cmp"
 	"compress/gzip"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"regexp"
 	"slices"
@@ -155,8 +157,54 @@ func (s start) deployment() (deploy.Deployment, error) {
 		d.Model.RotaryPositions = max(d.Model.RotaryPositions, e.MaxModelLen)
 	}
 	d.VLLMVersion, d.Runner = s.version()
-	d.MemoryHeld = s.held(d.GPU.Memory)
+	if why := s.unknowable(d); why != "" {
+		return d, notPlanned(why)
+	}
+	if why, err := s.contradiction(d); err != nil || why != "" {
+		return d, cmp.Or[error](err, notPlanned(why))
+	}
+	d.MemoryHeld = s.held()
+	if e.MaxNumSeqs == 128 && e.MaxNumBatchedTokens == 0 && d.Runner == "" {
+		e.UsageContext = "engine" // 128 is what vLLM resolves outside of its server and of LLM()
+	}
 	return d, nil
+}
+
+// unknowable says what keeps a row from being planned at all.
+func (s start) unknowable(d deploy.Deployment) string {
+	v := d.Version()
+	switch name := strings.ToLower(s.cell("model")); {
+	case d.VLLMVersion == "":
+		return "the row names no version of vLLM, which decides defaults and accounting"
+	case strings.Contains(s.cell("notes"), "values not printed"):
+		return "an argument was changed and its value is not in the row"
+	case strings.Contains(name, "unsloth"):
+		return "unsloth's dynamic quantization leaves some layers in 16 bits, the row does not say which"
+	case strings.Contains(d.GPU.Name, "AMD") || strings.Contains(s.cell("gpu"), "AMD"):
+		return "the overheads of AMD cards are not fitted: too few start-ups"
+	case d.GPU.Capability == "12.1":
+		return "unified memory: how much is free depends on what else the host runs"
+	case v.AtLeast(2, 5) && !v.AtLeast(4, 0):
+		return "0.2.5 to 0.3 counted whatever else was on the device"
+	}
+	return ""
+}
+
+// contradiction compares the printed terms with the utilization that the row states: they sum to the budget.
+func (s start) contradiction(d deploy.Deployment) (string, error) {
+	sum := 0.0
+	for _, term := range []string{"weights_gib", "activation_peak_gib", "non_torch_gib", "kv_cache_available_gib"} {
+		f, ok, err := s.number(term)
+		if err != nil || !ok {
+			return "", err
+		}
+		sum += f
+	}
+	budget := d.GPU.Memory.GiB() * d.Engine.GPUMemoryUtilization
+	if budget == 0 || math.Abs(sum-budget) < 0.5 {
+		return "", nil
+	}
+	return fmt.Sprintf("the row contradicts itself: its terms sum to %.2f GiB, its utilization gives %.2f", sum, budget), nil
 }
 
 // model looks the name up, then the key of the architecture.
@@ -219,7 +267,7 @@ func classOf(name string, total float64) (catalog.GPU, error) {
 		return fixtures.GPU("a100-40gb-sxm")
 	case size > 20:
 		return fixtures.GPU("rtx-3090")
-	case size > 0 && (m != nil || name == ""):
+	case size > 0 && m != nil:
 		return fixtures.GPU("rtx-4060")
 	}
 	return catalog.GPU{}, fmt.Errorf("no class in %q", name)
@@ -265,17 +313,15 @@ func (s start) quantization(m catalog.Model) (string, error) {
 
 var release = regexp.MustCompile(`[0-9]+\.[0-9]+(?:\.[0-9]+)?`)
 
-// version is the first release that the row names, and the engine or runner that it says was used.
+// version is the first release that the row names (the newest where it gives only a lower bound), and the engine or runner that it says was used.
 func (s start) version() (version, runner string) {
-	version = release.FindString(s.cell("vllm_version", "vllm"))
+	text := s.cell("vllm_version", "vllm")
+	version = release.FindString(text)
+	if strings.HasPrefix(text, ">=") {
+		version = deploy.Newest
+	}
 	if r := s.cell("engine", "runner"); r == "V0" || s.cell("runner") != "" {
 		runner = r
-	}
-	if version == "" {
-		version = "0.11.0" // the middle of the logs that name none
-		if runner == "V0" {
-			version = "0.7.3"
-		}
 	}
 	return version, runner
 }
@@ -283,7 +329,7 @@ func (s start) version() (version, runner string) {
 var outOfMemory = regexp.MustCompile(`total capacity of ([0-9.]+) (GiB|MiB) of which ([0-9.]+) (GiB|MiB) is free; this process has ([0-9.]+) (GiB|MiB)`)
 
 // held is what others held on the card, where an out-of-memory message lets it be counted.
-func (s start) held(units.Bytes) units.Bytes {
+func (s start) held() units.Bytes {
 	m := outOfMemory.FindStringSubmatch(s.cell("oom_detail"))
 	if m == nil {
 		return 0

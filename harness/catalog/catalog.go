@@ -67,7 +67,8 @@ type SlidingWindow struct {
 type Quantization struct {
 	Method    string // awq gptq-int4 gptq-int8 fp8 w8a8 bitsandbytes mxfp4 nvfp4
 	Bits      int
-	GroupSize int // 0 = one scale a channel or tensor
+	GroupSize int  // 0 = one scale a channel or tensor
+	MLPOnly   bool // attention stays 16-bit
 }
 
 // GPU is one accelerator.

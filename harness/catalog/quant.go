@@ -1,5 +1,7 @@
 package catalog
 
+import "strings"
+
 // quantization reads how the checkpoint stores its linear layers, in the words of the tools that made it.
 func (f *file) quantization(root *value, m *Model) {
 	v := root.given("quantization_config")
@@ -51,6 +53,11 @@ func (f *file) compressed(v *value) *Quantization {
 	if weights == nil {
 		f.fault(groups.at, "config_groups.%s.weights is missing", groups.keys[0])
 		return q
+	}
+	for _, name := range f.texts(v, "ignore") {
+		if strings.Contains(name, "self_attn") {
+			q.MLPOnly = true
+		}
 	}
 	q.Bits = f.whole(weights, "num_bits", 1, 8)
 	q.GroupSize = max(0, f.whole(weights, "group_size", -1, 0))

@@ -16,26 +16,41 @@ func times(factors ...int) units.Bytes {
 	return n
 }
 
+// A planner is a resolved deployment with the fit that its overheads are taken from.
+type planner struct {
+	d   deploy.Deployment
+	fit Fit
+}
+
 // activation is the peak of the profiling pass above the weights: max_num_batched_tokens tokens go through the
 // layers, then one row a sequence through the sampler. The larger of the two counts.
-func activation(d deploy.Deployment, s stage) units.Bytes {
-	peak := forward(d)
+func (p planner) activation(s stage) units.Bytes {
+	peak := p.forward()
 	if s.last {
-		peak = max(peak, sampling(d))
+		peak = max(peak, p.sampling())
+	} else {
+		peak += 2 * p.hidden() // what goes to the next stage
 	}
-	return peak + workspace(d)
+	return peak + p.workspace()
+}
+
+// hidden is one tensor of the hidden size for every token of a step.
+func (p planner) hidden() units.Bytes {
+	return times(p.d.Engine.MaxNumBatchedTokens, p.d.Model.HiddenSize) * width(p.d.Engine.DType)
 }
 
 // forward is the widest moment of a layer: gate, up and their product, beside hidden-size tensors.
-func forward(d deploy.Deployment) units.Bytes {
-	m, e := d.Model, d.Engine
+func (p planner) forward() units.Bytes {
+	m, e := p.d.Model, p.d.Engine
 	inner := m.IntermediateSize / e.TensorParallelSize
 	if m.MoE != nil {
 		inner = m.MoE.SharedExperts * m.MoE.SharedIntermediateSize / e.TensorParallelSize
 	}
 	wide := times(e.MaxNumBatchedTokens, 3*inner) * width(e.DType)
-	narrow := times(e.MaxNumBatchedTokens, m.HiddenSize) * width(e.DType)
-	return wide + scaled(narrow, hiddenWidths)
+	if e.Quantization == "w8a8" { // the inputs of both matrices once more, in 8 bits
+		wide += times(e.MaxNumBatchedTokens, inner+m.HiddenSize)
+	}
+	return wide + scaled(p.hidden(), p.fit[hiddenWidths])
 }
 
 // scaled is n × factor; the rounding keeps it the same on every machine.
@@ -45,86 +60,91 @@ func scaled(n units.Bytes, factor float64) units.Bytes {
 
 // sampling is the sampler's peak. The first runners sort the logits of every sequence; from 0.17 a Triton kernel
 // does without. The second runner holds either one copy of the output matrix or the 16-bit logits.
-func sampling(d deploy.Deployment) units.Bytes {
-	m, e := d.Model, d.Engine
-	rows := min(e.MaxNumSeqs, e.MaxNumBatchedTokens)
-	logits := times(rows, m.VocabSize)
-	hidden := times(e.MaxNumBatchedTokens, m.HiddenSize) * width(e.DType)
+func (p planner) sampling() units.Bytes {
+	m, e, v := p.d.Model, p.d.Engine, p.d.Version()
+	logits := times(min(e.MaxNumSeqs, e.MaxNumBatchedTokens), m.VocabSize)
 	w := width(e.DType)
 	switch {
-	case d.Runner == "V2":
-		matrix := times(m.VocabSize, m.HiddenSize)*w/units.Bytes(e.TensorParallelSize) + 2*hidden
-		pass := logits*w + 4*hidden
-		if d.Version().AtLeast(33, 0) {
+	case p.d.Runner == "V2":
+		matrix := times(m.VocabSize, m.HiddenSize)*w/units.Bytes(e.TensorParallelSize) + 2*p.hidden()
+		pass := logits*w + 4*p.hidden()
+		if v.AtLeast(33, 0) {
 			pass += logits * 4 // the second run keeps them in 32 bits
 		}
 		return max(matrix, pass)
-	case d.Version().AtLeast(17, 0):
-		return scaled(logits, tritonSampler) + logits*w + scaled(hidden, residual)
-	case d.Version().AtLeast(8, 0) && !d.Version().AtLeast(8, 2):
+	case p.d.Runner == "V0" && *e.EnableChunkedPrefill:
+		return 0 // no prompt of the pass is complete, so none is sampled
+	case v.AtLeast(17, 0):
+		return scaled(logits, p.fit[tritonSampler]) + logits*w + scaled(p.hidden(), p.fit[residual])
+	case v.AtLeast(8, 0) && !v.AtLeast(8, 2):
 		return 0 // not part of the pass yet: it comes out of what the budget leaves
 	}
-	return scaled(logits, sortSampler) + logits*w
+	return scaled(logits, p.fit[sortSampler]) + logits*w
 }
 
 // workspace is what the fused experts keep between their two matrices.
-func workspace(d deploy.Deployment) units.Bytes {
-	moe, e := d.Model.MoE, d.Engine
+func (p planner) workspace() units.Bytes {
+	moe, e := p.d.Model.MoE, p.d.Engine
 	if moe == nil || e.Quantization == "mxfp4" {
 		return 0
 	}
 	inner := moe.IntermediateSize / e.TensorParallelSize
-	return times(e.MaxNumBatchedTokens, moe.ExpertsPerToken, max(2*inner, d.Model.HiddenSize)+inner) * width(e.DType)
+	return times(e.MaxNumBatchedTokens, moe.ExpertsPerToken, max(2*inner, p.d.Model.HiddenSize)+inner) * width(e.DType)
 }
 
 // nonTorch is what the device holds beside PyTorch after the snapshot: libraries, and the communication buffers of
 // tensor parallelism.
-func nonTorch(d deploy.Deployment, s stage) units.Bytes {
-	v, tp := d.Version(), d.Engine.TensorParallelSize
-	hopper := d.GPU.Capability >= "9.0" || len(d.GPU.Capability) > 3
+func (p planner) nonTorch(s stage) units.Bytes {
+	d, f, v := p.d, p.fit, p.d.Version()
+	wide := d.GPU.Capability >= "9.0" || len(d.GPU.Capability) > 3
 	var base float64
 	switch {
-	case !s.last && d.Engine.PipelineParallelSize > 1:
-		base = nonTorchStage
+	case !s.last:
+		base = f[nonTorchSmall]
+	case d.Runner == "V2" && d.GPU.Capability != "9.0":
+		base = f[nonTorchV2Small]
 	case d.Runner == "V2":
-		base = nonTorchV2
-	case hopper && v.AtLeast(17, 0):
-		base = nonTorchHopper
-	case hopper:
-		base = nonTorchV1
+		base = f[nonTorchV2]
+	case wide && v.AtLeast(17, 0):
+		base = f[nonTorchWide]
+	case wide:
+		base = f[nonTorchHopper]
+	case d.GPU.Capability >= "8.0" && v.AtLeast(19, 0) && !v.AtLeast(20, 0):
+		base = f[nonTorchLate]
 	default:
-		base = nonTorchSmall
+		base = f[nonTorchSmall]
 	}
+	tp := d.Engine.TensorParallelSize
 	if tp == 1 {
 		return gib(base)
 	}
-	doublings := math.Round(math.Log2(float64(tp))) - 1
-	switch {
+	switch doublings := math.Round(math.Log2(float64(tp))) - 1; {
 	case d.Engine.EnforceEager:
-		base += tpEager
+		base += f[tensorEager]
 	case !d.GPU.NVLink:
-		base += tpPCIe
+		base += f[tensorPCIe]
 	case v.AtLeast(17, 0):
-		base += tpFused + float64(tpFusedRank*doublings)
+		base += f[tensorFused] + float64(f[tensorDoubling]*doublings)
 	default:
-		base += tpNVLink
+		base += f[tensorNVLink]
 	}
 	return gib(base)
 }
 
 // graphs is what the captured CUDA graphs take: every layer adds kernels to every graph.
-func graphs(d deploy.Deployment, s stage) units.Bytes {
-	sizes := deploy.CaptureSizes(d)
-	if len(sizes) == 0 {
-		return 0
-	}
+func (p planner) graphs(s stage) units.Bytes {
+	sizes := deploy.CaptureSizes(p.d)
 	full := 0
 	for _, n := range sizes {
-		if n <= d.Engine.MaxNumSeqs {
+		if n <= p.d.Engine.MaxNumSeqs {
 			full++
 		}
 	}
-	return gib(graphLayer * float64(s.layers*(len(sizes)+full)) / 51)
+	each := p.fit[graphLayer]
+	if p.d.Runner == "V2" {
+		each = p.fit[graphLayerV2]
+	}
+	return gib(float64(each*float64(s.layers*(len(sizes)+full))) / 51)
 }
 
 // subtracted says whether this version takes the estimate for CUDA graphs off the KV cache.

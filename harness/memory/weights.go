@@ -13,6 +13,8 @@ type loader struct {
 	tp    int
 	width units.Bytes // of an element that is not quantized
 	quant catalog.Quantization
+
+	machete bool // Hopper's kernel for 4-bit weights
 }
 
 // weightsOf is what one GPU of the stage holds after loading. Column-parallel matrices split their outputs over
@@ -22,6 +24,7 @@ func weightsOf(d deploy.Deployment, s stage) units.Bytes {
 	if d.Version().AtLeast(24, 0) {
 		l.a.splitLimit = midSegment
 	}
+	l.machete = d.GPU.Capability == "9.0"
 	m := d.Model
 	if s.first || s.last && m.TieWordEmbeddings {
 		l.vocabulary()
@@ -107,7 +110,11 @@ func (l *loader) matrix(n, out, in int) {
 	switch q.Method {
 	case "awq", "gptq-int4", "gptq-int8":
 		l.a.take(count * units.Bytes(q.Bits) / 8)
-		l.a.take(groups * units.Bytes(q.Bits) / 8) // zero points
+		zeros := units.Bytes(q.Bits)
+		if l.machete && q.Method == "awq" {
+			zeros = 16 // multiplied out when the weights are prepared
+		}
+		l.a.take(groups * zeros / 8)
 		l.a.take(groups * 2)
 	case "fp8", "w8a8":
 		l.a.take(count)
@@ -150,7 +157,7 @@ func (l *loader) layer(index int, first bool) {
 
 func (l *loader) attention() {
 	m := l.m
-	if l.quant.Method == "mxfp4" { // only the experts are
+	if l.quant.Method == "mxfp4" || l.quant.MLPOnly {
 		defer func(q catalog.Quantization) { l.quant = q }(l.quant)
 		l.quant = catalog.Quantization{}
 	}

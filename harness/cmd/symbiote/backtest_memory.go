@@ -44,6 +44,8 @@ func printMemory(stdout io.Writer, rep backtest.MemoryReport) {
 		fmt.Fprintf(stdout, "KV error, %s (%d): mean %.3f GiB, p90 %.3f GiB, max %.3f GiB\n", name, e.N, e.Mean, e.P90, e.Max)
 	}
 	line("dense models on one or two ranks", rep.KVError)
+	line("of those, with a cache left", rep.KVErrorCached)
+	line("the same, figures fitted without the start-up's source", rep.LeftOut)
 	line("the others", rep.KVErrorOthers)
 	fmt.Fprintf(stdout, "verdicts: %d right, %d wrong, %d undecided (what is left or missing is less than the model's error)\n", rep.Right, rep.Wrong, rep.Undecided)
 }
