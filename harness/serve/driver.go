@@ -41,7 +41,7 @@ func newReplica(s *Server, d *deploy.Deployment) (*replica, error) {
 		return nil, err
 	}
 	return &replica{
-		server: s, deployment: &resolved, blockSizeGiven: d.Engine.BlockSize > 0 && !s.cfg.ImplicitBlockSize, engine: e, live: map[engine.RequestID]*sequence{},
+		server: s, config: cfg, deployment: &resolved, blockSizeGiven: d.Engine.BlockSize > 0 && !s.cfg.ImplicitBlockSize, engine: e, live: map[engine.RequestID]*sequence{},
 		planned: units.Never, metrics: newEngineMetrics(resolved.Engine.MaxModelLen), kick: make(chan struct{}, 1),
 	}, nil
 }

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -95,6 +96,9 @@ func textOr(s, otherwise string) string {
 // newID is what vLLM gives a request that came without one.
 func newID() string { return randomHex(8) }
 
+// maxSequences bounds what one request can make the server hold; vLLM has no such bound.
+const maxSequences = 1 << 16
+
 // prepare is what is checked before an answer may begin.
 func (x *exchange) prepare(g *generation) *refusal {
 	if g.chat && x.tokenizer == nil {
@@ -116,6 +120,9 @@ func (x *exchange) prepare(g *generation) *refusal {
 	}
 	if e := x.render(g); e != nil {
 		return e
+	}
+	if len(g.prompts)*g.n > maxSequences {
+		return invalid("a stand-in serves at most " + strconv.Itoa(maxSequences) + " sequences in one request")
 	}
 	for i := range g.prompts {
 		if beam && x.tokenizer == nil {

@@ -15,6 +15,8 @@ import (
 // connection that submits, the one that hangs up, the scrape, and the driver for what happens by itself.
 type replica struct {
 	server         *Server
+	number         int
+	config         engine.Config
 	deployment     *deploy.Deployment // resolved
 	blockSizeGiven bool
 	load           atomic.Int64 // unfinished sequences, for the router
@@ -47,15 +49,18 @@ func (r *replica) submit(c *call) *refusal {
 		q := &c.seqs[i]
 		r.nextID++
 		q.id, q.arrival = r.nextID, now
-		err := r.engine.Submit(now, engine.Request{
+		request := engine.Request{
 			ID: q.id, Prompt: units.Tokens(len(q.prompt.ids)), MaxTokens: units.Tokens(q.prompt.maxTokens),
 			StopAt: units.Tokens(q.script.tokens), Shared: q.blocks, Priority: c.g.priority, Arrival: now,
-		})
-		if err != nil {
+		}
+		if err := r.engine.Submit(now, request); err != nil {
 			// vLLM keeps such a request waiting for ever: its blocks never fit. So does this.
 			continue
 		}
 		r.live[q.id] = q
+		if watch := r.server.cfg.Watch; watch != nil {
+			watch(Watched{Replica: r.number, Engine: r.config, At: now, Submitted: &request})
+		}
 	}
 	r.advance(now)
 	r.rearm()
@@ -98,7 +103,11 @@ func (r *replica) retire(q *sequence) {
 
 // advance moves the engine to now and tells what clients have seen by then.
 func (r *replica) advance(now units.Time) {
-	r.due = append(r.due, r.engine.Advance(now)...)
+	events := r.engine.Advance(now)
+	if watch := r.server.cfg.Watch; watch != nil {
+		watch(Watched{Replica: r.number, Engine: r.config, At: now, Events: events, Gauge: r.engine.Gauge()})
+	}
+	r.due = append(r.due, events...)
 	for r.dueHead < len(r.due) && r.due[r.dueHead].Seen <= now {
 		ev := &r.due[r.dueHead]
 		r.dueHead++

@@ -35,9 +35,20 @@ type Config struct {
 	// ImplicitBlockSize says that the deployment's block size is a build's default that nobody asked for, as the 128 of
 	// vLLM's CPU build; it is a label of vllm:cache_config_info.
 	ImplicitBlockSize bool
-	Precise           bool     // the driver sleeps to the microsecond; not inside synctest
-	Term              TermMode // what SIGTERM does to requests in flight
-	Died              func()   // called once when an engine has died, after the clients were told
+	Precise           bool          // the driver sleeps to the microsecond; not inside synctest
+	Term              TermMode      // what SIGTERM does to requests in flight
+	Watch             func(Watched) // sees everything that goes into and comes out of the engines, for tests
+	Died              func()        // called once when an engine has died, after the clients were told
+}
+
+// Watched is one thing that happened to one engine: it took a request, or moved.
+type Watched struct {
+	Replica   int
+	Engine    engine.Config
+	At        units.Time
+	Submitted *engine.Request // nil when it moved
+	Events    []engine.Event
+	Gauge     engine.Gauge
 }
 
 // Router chooses among replicas.
@@ -106,6 +117,7 @@ func New(cfg Config) (*Server, error) {
 		if err != nil {
 			return nil, err
 		}
+		r.number = i
 		s.replicas = append(s.replicas, r)
 		for _, name := range servedNames(r.deployment) {
 			if !s.serves(name) {
