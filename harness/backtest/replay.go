@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/units"
 	"github.com/testing-symbiote/symbiote/harness/workload"
 )
@@ -25,9 +26,14 @@ type replayCase struct {
 	Workload    json.RawMessage `json:"workload"`
 	Measured    Measured        `json:"measured"`
 
-	load   replayLoad
 	folder string // of the file, for traces
 	where  string // file:line
+
+	// What prepare finds.
+	skip       string // why the case cannot be replayed; empty if it can
+	load       replayLoad
+	deployment deploy.Deployment
+	asked      []workload.Request
 }
 
 // replayLoad is a case's workload.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"runtime"
 	"slices"
 	"sort"
 	"strings"
@@ -79,43 +80,66 @@ func (r ServingReport) OK() bool {
 
 // Serving replays measured runs on the simulator.
 func Serving(ctx context.Context, o ServingOptions, files ...string) (ServingReport, error) {
-	rep := ServingReport{Skipped: []SkippedCase{}, PerCase: []ServingCase{}}
-	var cases []replayCase
+	set, err := ReadServing(o, files...)
+	if err != nil {
+		return ServingReport{Skipped: []SkippedCase{}, PerCase: []ServingCase{}}, err
+	}
+	return set.Run(ctx, o)
+}
+
+// ServingSet are the selected cases of replay files, read once and replayed any number of times.
+type ServingSet struct{ cases []replayCase }
+
+// ReadServing reads the cases that o selects.
+func ReadServing(o ServingOptions, files ...string) (*ServingSet, error) {
+	set := &ServingSet{}
 	for _, f := range files {
 		read, err := readReplay(f)
 		if err != nil {
-			return rep, err
+			return nil, err
 		}
 		for _, c := range read {
 			if (o.Role == "" || c.Role == o.Role) && (o.Filter == nil || o.Filter.MatchString(c.ID)) {
-				cases = append(cases, c)
+				set.cases = append(set.cases, c)
 			}
 		}
 	}
-	if len(cases) == 0 {
-		return rep, fmt.Errorf("no case is selected in %s", strings.Join(files, ", "))
+	if len(set.cases) == 0 {
+		return nil, fmt.Errorf("no case is selected in %s", strings.Join(files, ", "))
 	}
-	results, skips := make([]ServingCase, len(cases)), make([]string, len(cases))
-	errs := make([]error, len(cases))
+	for i := range set.cases {
+		if err := set.cases[i].prepare(); err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", set.cases[i].where, set.cases[i].ID, err)
+		}
+	}
+	return set, nil
+}
+
+// Run replays all cases of the set.
+func (s *ServingSet) Run(ctx context.Context, o ServingOptions) (ServingReport, error) {
+	rep := ServingReport{Skipped: []SkippedCase{}, PerCase: []ServingCase{}}
+	results, errs := make([]ServingCase, len(s.cases)), make([]error, len(s.cases))
 	var wg sync.WaitGroup
-	seats := make(chan struct{}, 2)
-	for i := range cases {
+	seats := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i := range s.cases {
+		if s.cases[i].skip != "" {
+			rep.Skipped = append(rep.Skipped, SkippedCase{s.cases[i].ID, s.cases[i].skip})
+			continue
+		}
 		wg.Go(func() {
 			seats <- struct{}{}
 			defer func() { <-seats }()
-			results[i], skips[i], errs[i] = cases[i].replay(ctx, o)
+			results[i], errs[i] = s.cases[i].replay(ctx, o)
 		})
 	}
 	wg.Wait()
-	for i, c := range cases {
+	for i, c := range s.cases {
 		if errs[i] != nil {
 			return rep, fmt.Errorf("%s: %s: %w", c.where, c.ID, errs[i])
 		}
-		if skips[i] != "" {
-			rep.Skipped = append(rep.Skipped, SkippedCase{c.ID, skips[i]})
-			continue
+		if c.skip == "" {
+			rep.PerCase = append(rep.PerCase, results[i])
 		}
-		rep.PerCase = append(rep.PerCase, results[i])
 	}
 	rep.Cases = len(rep.PerCase)
 	rep.total()
@@ -123,29 +147,49 @@ func Serving(ctx context.Context, o ServingOptions, files ...string) (ServingRep
 	return rep, ctx.Err()
 }
 
-// replay runs one case. It returns a reason instead where the case cannot be replayed.
-func (c *replayCase) replay(ctx context.Context, o ServingOptions) (res ServingCase, skip string, err error) {
+// prepare reads what the case asks for, or notes why it cannot be replayed.
+func (c *replayCase) prepare() (err error) {
 	if s := strings.Trim(string(c.Unsupported), "\""); s != "" && s != "null" && s != "[]" {
-		return res, "needs what a deployment file cannot say: " + s, nil
+		c.skip = "needs what a deployment file cannot say: " + s
+		return nil
+	}
+	if c.Trust == "C" {
+		c.skip = "its source is not fit for statistics of accuracy (trust C)"
+		return nil
 	}
 	if err := c.decode(); err != nil {
-		return res, err.Error(), nil
+		c.skip = err.Error()
+		return nil
 	}
-	d, err := deploy.DecodeJSON(c.where, c.Deployment)
-	if err != nil {
-		return res, err.Error(), nil
+	if c.deployment, err = deploy.DecodeJSON(c.where, c.Deployment); err != nil {
+		c.skip = err.Error()
+		return nil
 	}
-	if d.Host == "" && slices.Contains(calibration.Hosts(), c.Set) {
-		d.Host = c.Set
+	if c.deployment.Host == "" {
+		c.deployment.Host, err = c.host()
 	}
+	if err == nil {
+		c.asked, err = c.requests()
+	}
+	return err
+}
+
+// host is the profile of the set's own host where there is one, else that of the machines the GPU was measured in.
+func (c *replayCase) host() (string, error) {
+	if slices.Contains(calibration.Hosts(), c.Set) {
+		return c.Set, nil
+	}
+	p, err := steptime.GPUProfile(c.deployment.GPU)
+	return p.DefaultHost, err
+}
+
+// replay runs one case.
+func (c *replayCase) replay(ctx context.Context, o ServingOptions) (res ServingCase, err error) {
 	b := sim.Backend{Timer: o.Timer}
 	if o.RealBlocks {
 		b.NumBlocks = units.Blocks(c.RealBlocks)
 	}
-	requests, err := c.requests()
-	if err != nil {
-		return res, "", err
-	}
+	requests := c.asked
 	w := script{name: c.ID, requests: requests}
 	if c.load.Kind == "closed" {
 		w.inflight = c.load.Inflight
@@ -153,18 +197,18 @@ func (c *replayCase) replay(ctx context.Context, o ServingOptions) (res ServingC
 	if c.load.Warm && c.load.PrefixCache != "forced" && c.load.PrefixCache != "none" {
 		w.warmup = warmup(requests)
 	}
-	run, err := b.Run(ctx, d, w)
+	run, err := b.Run(ctx, c.deployment, w)
 	if err != nil {
-		return res, "", err
+		return res, err
 	}
 	res = ServingCase{ID: c.ID, Set: c.Set, Role: c.Role, Host: run.Provenance.Host, Blocks: int(run.Engine.NumBlocks), Measured: c.Measured}
 	if run.Failure != nil {
 		res.Failure = run.Failure.Error()
-		return res, "", nil
+		return res, nil
 	}
 	res.Predicted, res.Failed = c.figures(run, len(w.warmup))
 	res.judge(o.BoundPct)
-	return res, "", nil
+	return res, nil
 }
 
 // warmup sends every distinct prompt once.

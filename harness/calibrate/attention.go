@@ -29,6 +29,10 @@ func fitDecode(path string, g catalog.GPU, into *steptime.Attention) (KernelRepo
 		}
 		rows = append(rows, decodeRow{items, bytes / g.Bandwidth * 1e6, v[5] * 1e3})
 	}
+	return fitDecodeRows(rows, into), nil
+}
+
+func fitDecodeRows(rows []decodeRow, into *steptime.Attention) KernelReport {
 	at := func(x []float64, r decodeRow) float64 {
 		return x[0] + math.Pow(math.Pow(x[1]*r.items, x[3])+math.Pow(r.memory/x[2], x[3]), 1/x[3])
 	}
@@ -39,7 +43,7 @@ func fitDecode(path string, g catalog.GPU, into *steptime.Attention) (KernelRepo
 		return meanAbsLog(len(rows), func(i int) (float64, float64) { return at(x, rows[i]), rows[i].us })
 	})
 	into.FixedUS, into.ItemUS, into.Bandwidth, into.Overlap = round(x[0], 2), round(x[1], 4), round(x[2], 3), round(x[3], 2)
-	return report(len(rows), func(i int) (float64, float64) { return at(x, rows[i]), rows[i].us }), nil
+	return report(len(rows), func(i int) (float64, float64) { return at(x, rows[i]), rows[i].us })
 }
 
 type prefillRow struct{ pairs, queries, us float64 } // in FLOPs per extra key
@@ -63,6 +67,10 @@ func fitPrefill(path string, g catalog.GPU, into *steptime.Attention) (KernelRep
 		}
 		rows = append(rows, r)
 	}
+	return fitPrefillRows(rows, g, into), nil
+}
+
+func fitPrefillRows(rows []prefillRow, g catalog.GPU, into *steptime.Attention) KernelReport {
 	at := func(x []float64, r prefillRow) float64 {
 		return into.FixedUS + (r.pairs+x[1]*r.queries)/(g.PeakBF16*x[0])*1e6
 	}
@@ -73,7 +81,7 @@ func fitPrefill(path string, g catalog.GPU, into *steptime.Attention) (KernelRep
 		return meanAbsLog(len(rows), func(i int) (float64, float64) { return at(x, rows[i]), rows[i].us })
 	})
 	into.Peak, into.ExtraKeys = round(x[0], 3), round(x[1], 0)
-	return report(len(rows), func(i int) (float64, float64) { return at(x, rows[i]), rows[i].us }), nil
+	return report(len(rows), func(i int) (float64, float64) { return at(x, rows[i]), rows[i].us })
 }
 
 // fitAllReduce fits vLLM's custom all-reduce as it runs inside CUDA graphs, for each number of GPUs.

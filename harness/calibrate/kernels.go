@@ -86,9 +86,12 @@ func fitGEMM(path string, into *steptime.GEMM, bandwidth, peak, width float64) (
 		if n < 768 || k < 768 || n*k < 3e6 || m > 16384 {
 			continue // smaller than any layer of a served model
 		}
-		moved := width*n*k + 2*m*(n+k)
-		rows = append(rows, gemmRow{m, moved / bandwidth * 1e6, 2 * m * n * k / peak * 1e6, v[3] * 1e3})
+		rows = append(rows, newGEMMRow(m, n, k, width, v[3]*1e3, bandwidth, peak))
 	}
+	return fitGEMMRows(rows, into), nil
+}
+
+func fitGEMMRows(rows []gemmRow, into *steptime.GEMM) KernelReport {
 	best := math.Inf(1)
 	for fixed := 0.0; fixed <= 6; fixed += 0.5 {
 		g := steptime.GEMM{FixedUS: fixed, Efficiency: efficiencies(rows, fixed)}
@@ -96,7 +99,7 @@ func fitGEMM(path string, into *steptime.GEMM, bandwidth, peak, width float64) (
 			best, *into = e, g
 		}
 	}
-	return report(len(rows), func(i int) (float64, float64) { return gemmTime(rows[i], *into), rows[i].us }), nil
+	return report(len(rows), func(i int) (float64, float64) { return gemmTime(rows[i], *into), rows[i].us })
 }
 
 func gemmTime(r gemmRow, g steptime.GEMM) float64 {

@@ -10,14 +10,14 @@ import (
 // it needs no derivative, takes any bound that f expresses as +Inf, and gives the same answer everywhere.
 func search(x []float64, f func([]float64) float64) ([]float64, float64) {
 	best := f(x)
-	for _, factor := range []float64{1.6, 1.25, 1.1, 1.04, 1.015, 1.005} {
-		for range 60 {
+	for _, factor := range []float64{1.5, 1.2, 1.08, 1.03, 1.01} {
+		for range 5 {
 			improved := false
 			for i := range x {
 				for _, by := range []float64{factor, 1 / factor} {
 					old := x[i]
 					x[i] = old * by
-					if got := f(x); got < best-1e-9 {
+					if got := f(x); got < best-1e-6 {
 						best, improved = got, true
 						break
 					}

@@ -4,6 +4,9 @@ import (
 	"math"
 
 	"github.com/testing-symbiote/symbiote/harness/catalog"
+	"github.com/testing-symbiote/symbiote/harness/deploy"
+	"github.com/testing-symbiote/symbiote/harness/engine"
+	"github.com/testing-symbiote/symbiote/harness/units"
 )
 
 // kernels prices single operators of one shape on one GPU, in seconds. It works in floats and is asked at
@@ -93,14 +96,14 @@ func (k *kernels) reduce(rows float64) float64 {
 	}
 	fit := k.allReduce(s.gpus)
 	moved := rows * 2 * float64(s.hidden) * 2 * float64(s.gpus-1) / float64(s.gpus)
-	once := float64(fit.FixedUS*micro) + moved/(k.gpu.Interconnect*fit.Bandwidth)
+	once := float64((fit.FixedUS+fit.SkewUS)*micro) + moved/(k.gpu.Interconnect*fit.Bandwidth)
 	return once * float64(2*s.layers+1)
 }
 
-func (k *kernels) allReduce(gpus int) Stream {
-	best := Stream{FixedUS: 15, Bandwidth: 0.5}
+func (k *kernels) allReduce(gpus int) AllReduce {
+	best := AllReduce{GPUs: gpus, Stream: Stream{FixedUS: 15, Bandwidth: 0.5}}
 	for _, r := range k.fit.AllReduce { // sorted by GPUs
-		best = r.Stream
+		best = r
 		if r.GPUs >= gpus {
 			break
 		}
@@ -148,6 +151,15 @@ func (k *kernels) decode(n float64) [len(bends)]line {
 	return lines
 }
 
+// most is the largest of the tangents at a context.
+func most(lines [len(bends)]line, context float64) float64 {
+	t := 0.0
+	for _, l := range lines {
+		t = max(t, l.base+float64(l.slope*context))
+	}
+	return t
+}
+
 // fixedAttention is what the attention kernels of all layers cost apart from their work.
 func (k *kernels) fixedAttention() float64 {
 	return float64(k.shape.layers) * k.fit.Attention.FixedUS * micro
@@ -157,4 +169,30 @@ func (k *kernels) fixedAttention() float64 {
 func (k *kernels) pairTime() float64 {
 	flops := 4 * float64(k.shape.heads*k.shape.headDim) * float64(k.shape.layers)
 	return flops / (k.gpu.PeakBF16 * k.fit.Attention.Peak)
+}
+
+// pairs counts the pairs of query and key of a chunk, with the keys that it only seems to see.
+func pairs(tokens, context, extra int64) int64 { return tokens*(context+extra) + tokens*(tokens+1)/2 }
+
+// step is the time of a whole step whose matrices see so many rows.
+func (k *kernels) step(w *engine.Work, rows float64) float64 {
+	t := k.linear(rows) + k.elementwise(rows) + k.reduce(rows) + k.sample(float64(w.Sampled)) + k.fixedAttention()
+	if w.Decodes > 0 {
+		t += most(k.decode(float64(w.Decodes)), float64(w.DecodeContext))
+	}
+	for _, c := range w.Chunks {
+		t += float64(k.pairTime() * float64(pairs(int64(c.Tokens), int64(c.Context), int64(k.fit.Attention.ExtraKeys))))
+	}
+	return t
+}
+
+// GPUTime is how long one GPU of a deployment computes a step under a profile. It works the step out from its
+// operators, without the tables of a Timer: for one question, or for a profile that changes from one to the next.
+func GPUTime(d deploy.Deployment, fit GPU, w *engine.Work) units.Span {
+	k := kernels{shape: shapeOf(d), gpu: d.GPU, fit: fit}
+	rows := int(w.Tokens)
+	if g := graphsOf(d); rows <= g.largest {
+		rows = int(g.padded[rows])
+	}
+	return units.Seconds(k.step(w, float64(rows)))
 }

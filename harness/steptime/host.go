@@ -8,7 +8,7 @@ type launches struct {
 	updateStep, updateToken, updateFinished        units.Span
 	full, piecewise, compiled                      units.Span
 	deliverStep, deliverToken, deliverFinished     units.Span
-	intakeRequest, intakeToken                     units.Span
+	intakeRequest, intakeToken, connection         units.Span
 }
 
 func launchesOf(h Host, layers int, eager bool) launches {
@@ -19,7 +19,7 @@ func launchesOf(h Host, layers int, eager bool) launches {
 		us(h.LaunchFull * float64(layers)), us(h.LaunchPiecewisePerStep + float64(h.LaunchPiecewise*float64(layers))),
 		us(h.LaunchPiecewisePerStep + float64(h.LaunchCompiled*float64(layers))),
 		us(h.DeliverPerStep), us(h.DeliverPerToken), us(h.DeliverPerFinished),
-		us(h.IntakePerRequest), us(h.IntakePerToken),
+		us(h.IntakePerRequest), us(h.IntakePerToken), us(h.Connection),
 	}
 	if eager {
 		l.compiled = us(h.LaunchPiecewisePerStep + float64(h.LaunchEager*float64(layers)))

@@ -14,6 +14,9 @@ func (g GPU) Validate() error {
 		{"elementwise", Curve{{1, g.Elementwise.Bandwidth}}}, {"sampling", Curve{{1, g.Sampling.Bandwidth}}},
 	}
 	for _, r := range g.AllReduce {
+		if r.FixedUS < 0 || r.SkewUS < 0 {
+			return fmt.Errorf("steptime: profile %s: all_reduce over %d: a negative time", g.ID, r.GPUs)
+		}
 		shares = append(shares, struct {
 			name  string
 			curve Curve
@@ -41,7 +44,7 @@ func (h Host) Validate() error {
 	for _, us := range []float64{h.SchedulePerStep, h.SchedulePerRequest, h.SchedulePerPrefill, h.UpdatePerStep,
 		h.UpdatePerToken, h.UpdatePerFinished, h.LaunchFull, h.LaunchPiecewisePerStep, h.LaunchPiecewise,
 		h.LaunchCompiled, h.LaunchEager, h.DeliverPerStep, h.DeliverPerToken, h.DeliverPerFinished,
-		h.IntakePerRequest, h.IntakePerToken} {
+		h.IntakePerRequest, h.IntakePerToken, h.Connection} {
 		if us < 0 {
 			return fmt.Errorf("steptime: host profile %s: a cost of %gµs, want ≥ 0", h.ID, us)
 		}

@@ -69,6 +69,7 @@ type Stream struct {
 type AllReduce struct {
 	GPUs int `json:"gpus"`
 	Stream
+	SkewUS float64 `json:"skew_us"` // what a reduction in a model waits for the slowest GPU
 }
 
 // GPU says what one GPU reaches of its datasheet. Shares are of the datasheet's bandwidth and dense peak.
@@ -84,7 +85,7 @@ type GPU struct {
 	Elementwise Stream      `json:"elementwise"`
 	Sampling    Stream      `json:"sampling"`
 	AllReduce   []AllReduce `json:"all_reduce"`
-	Sustained   float64     `json:"sustained"` // share of the kernels' arithmetic speed that whole steps keep (clocks under load)
+	Sustained   float64     `json:"sustained"`          // share of the kernels' arithmetic speed that whole steps keep (clocks under load)
 }
 
 // Host says what the CPU side costs, in microseconds.
@@ -114,6 +115,9 @@ type Host struct {
 	DeliverPerFinished float64 `json:"deliver_per_finished_us"`
 	IntakePerRequest   float64 `json:"intake_per_request_us"`
 	IntakePerToken     float64 `json:"intake_per_token_us"`
+
+	// Connection passes between client and front end without keeping either busy: network, HTTP, event loops.
+	Connection float64 `json:"connection_us"`
 }
 
 // GPUProfile returns the profile of one GPU. A GPU without measurements of its own gets the figures of the nearest

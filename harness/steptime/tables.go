@@ -1,7 +1,7 @@
 package steptime
 
 import (
-	"sort"
+	"slices"
 
 	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/engine"
@@ -37,50 +37,36 @@ func (m *model) tabulate(d deploy.Deployment) {
 	m.attention = units.Seconds(k.fixedAttention())
 	m.kilopairs = units.Seconds(1024 * k.pairTime())
 	m.extraKeys = int64(k.fit.Attention.ExtraKeys)
-	m.graphs(d, seqs)
+	m.graphs = graphsOf(d)
 }
 
-// graphs fills the padding table from the sizes for which CUDA graphs are captured.
-func (m *model) graphs(d deploy.Deployment, seqs int) {
-	m.padded = make([]int32, 1)
+// graphs are the captured CUDA graphs: the tokens of the one that runs a step of so many tokens.
+type graphs struct {
+	padded  []int32
+	largest int // 0 = none
+	full    int // largest padded size that a decode step runs as one graph
+}
+
+// graphsOf pads to the sizes that vLLM captures for a deployment.
+func graphsOf(d deploy.Deployment) graphs {
+	g := graphs{padded: []int32{0}}
 	if d.Engine.EnforceEager {
-		return
+		return g
 	}
-	sizes := captureSizes(seqs, d.Engine.MaxNumBatchedTokens)
-	sort.Ints(sizes)
-	m.maxGraph = sizes[len(sizes)-1]
-	m.padded = make([]int32, m.maxGraph+1)
+	sizes := deploy.CaptureSizes(d)
+	if len(sizes) == 0 {
+		return g
+	}
+	g.largest, g.full = slices.Max(sizes), deploy.DecodeGraphs(d)
+	g.padded = make([]int32, g.largest+1)
 	at := 0
-	for t := 1; t <= m.maxGraph; t++ {
+	for t := 1; t <= g.largest; t++ {
 		for sizes[at] < t {
 			at++
 		}
-		m.padded[t] = int32(sizes[at])
+		g.padded[t] = int32(sizes[at])
 	}
-}
-
-// captureSizes are the default sizes of captured graphs.
-func captureSizes(seqs, tokens int) []int {
-	limit := min(2*seqs, 512)
-	if tokens > 0 {
-		limit = min(limit, tokens)
-	}
-	var sizes []int
-	for _, s := range []int{1, 2, 4} {
-		if s <= limit {
-			sizes = append(sizes, s)
-		}
-	}
-	for s := 8; s <= limit; s += 8 {
-		if s > 256 && s%16 != 0 {
-			continue
-		}
-		sizes = append(sizes, s)
-	}
-	if len(sizes) == 0 {
-		sizes = []int{1}
-	}
-	return sizes
+	return g
 }
 
 // Step returns what one step costs. It allocates nothing and looks at each prefill chunk once.
@@ -91,8 +77,8 @@ func (t Timer) Step(w *engine.Work) engine.Cost {
 	}
 	h := &m.launch
 	gpu, how := t.GPU(w), h.compiled
-	if int(w.Tokens) <= m.maxGraph {
-		if how = h.full; len(w.Chunks) > 0 {
+	if n := int(w.Tokens); n <= m.graphs.largest {
+		if how = h.full; len(w.Chunks) > 0 || n > m.graphs.full {
 			how = h.piecewise
 		}
 	}
@@ -115,8 +101,8 @@ func (t Timer) Step(w *engine.Work) engine.Cost {
 // GPU returns how long the GPU computes one step.
 func (t Timer) GPU(w *engine.Work) units.Span {
 	m, rows := t.model, int(w.Tokens)
-	if rows <= m.maxGraph {
-		rows = int(m.padded[rows])
+	if rows <= m.graphs.largest {
+		rows = int(m.graphs.padded[rows])
 	}
 	return m.linear(rows) + m.sampling(w.Sampled) + m.attend(w)
 }
@@ -125,6 +111,9 @@ func (t Timer) GPU(w *engine.Work) units.Span {
 func (t Timer) Intake(prompt units.Tokens) units.Span {
 	return t.launch.intakeRequest + t.launch.intakeToken*units.Span(prompt)
 }
+
+// Connection returns what passes between client and front end, both ways, without keeping either busy.
+func (t Timer) Connection() units.Span { return t.launch.connection }
 
 // linear returns the time of what depends on the number of rows alone.
 func (m *model) linear(rows int) units.Span {
@@ -153,9 +142,7 @@ func (m *model) attend(w *engine.Work) units.Span {
 		sum += most
 	}
 	for _, c := range w.Chunks {
-		q := int64(c.Tokens)
-		pairs := q*(int64(c.Context)+m.extraKeys) + q*(q+1)/2
-		sum += m.kilopairs * units.Span(pairs) / 1024
+		sum += m.kilopairs * units.Span(pairs(int64(c.Tokens), int64(c.Context), m.extraKeys)) / 1024
 	}
 	return sum
 }

@@ -27,8 +27,7 @@ type model struct {
 	attention units.Span            // the attention kernels' fixed time
 	kilopairs units.Span            // 1,024 pairs of query and key of a prompt
 	extraKeys int64                 // keys that every prompt token sees beyond its own
-	padded    []int32               // tokens of the graph that runs a step of so many tokens
-	maxGraph  int
+	graphs    graphs
 }
 
 // tangent is a line in picoseconds.

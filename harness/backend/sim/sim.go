@@ -108,7 +108,7 @@ func (b Backend) Run(ctx context.Context, d deploy.Deployment, w workload.Worklo
 		run.Warnings = plan.Warnings
 	}
 	run.Engine.NumBlocks = blocks
-	p := &play{Backend: b, player: w.Play(), clips: r.Version().AtLeast(31, 0), maxModelLen: units.Tokens(r.Engine.MaxModelLen)}
+	p := &play{Backend: b, player: w.Play(), connection: timer.Connection(), clips: r.Version().AtLeast(31, 0), maxModelLen: units.Tokens(r.Engine.MaxModelLen)}
 	p.rec.run, p.rec.each = run, b.Each
 	for range max(r.Pipeline.Replicas, 1) {
 		cfg := Config(r, blocks)
@@ -135,7 +135,8 @@ type play struct {
 	player      workload.Player
 	replicas    []replica
 	rec         recorder
-	clips       bool // max_tokens beyond max-model-len is clipped, not rejected
+	connection  units.Span // between client and front end, both ways
+	clips       bool       // max_tokens beyond max-model-len is clipped, not rejected
 	maxModelLen units.Tokens
 	turns       int
 }
@@ -259,6 +260,9 @@ func (p *play) moved(k int, events []engine.Event) {
 		p.Watch(k, events)
 	}
 	for i := range events {
+		if e := &events[i]; e.Seen > 0 {
+			e.Seen = e.Seen.Add(p.connection)
+		}
 		if id, ok := p.rec.event(&events[i]); ok {
 			r.answers = append(r.answers, answer{id, events[i].Seen})
 		}

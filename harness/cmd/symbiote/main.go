@@ -25,6 +25,7 @@ func commands() []command {
 		{"serve", "the simulated engine as an OpenAI-compatible vLLM stand-in", serveCommand},
 		{"load", "drives a live OpenAI-compatible endpoint with the same workloads, and writes the same record", loadCommand},
 		{"calibrate", "fits step-time profiles to kernel tables, engine steps and whole runs", calibrateCommand},
+		{"report", "renders a results folder as JSON, Markdown and one page for a browser", reportCommand},
 		{"gate", "compares two benchmark outputs and says regression or not", gateCommand},
 	}
 }
