@@ -11,6 +11,10 @@ type allocator struct {
 	small      []units.Bytes
 	large      []units.Bytes
 	used       units.Bytes
+
+	room   units.Bytes // what there is; 0 = do not ask
+	failed units.Bytes // the request that did not fit, 0 = all did
+	left   units.Bytes // what was free then
 }
 
 const (
@@ -40,6 +44,9 @@ func (a *allocator) take(n units.Bytes) {
 	if split {
 		*pool = append(*pool, rest)
 		block = size
+	}
+	if a.room > 0 && a.failed == 0 && a.used+block > a.room {
+		a.failed, a.left = size, a.room-a.used
 	}
 	a.used += block
 }

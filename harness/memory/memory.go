@@ -76,6 +76,7 @@ func ForFit(d deploy.Deployment, fit Fit) (Plan, error) {
 	p.MaxModelLen = e.MaxModelLen
 	p.Error = certainty(r)
 	p.divide()
+	p.Terms = p.terms()
 	if err := p.load(); err != nil {
 		return p, err
 	}
@@ -129,11 +130,13 @@ func (p *Plan) load() error {
 		return &failure.Error{Class: failure.MemoryHeld, Message: fmt.Sprintf("Free memory on device cuda:0 (%s/%s GiB) on startup is less than desired GPU memory utilization "+
 			"(%s, %s GiB). Decrease GPU memory utilization or reduce GPU memory used by other processes.", short(free), short(p.Total), number(d.Engine.GPUMemoryUtilization), short(p.Budget))}
 	}
-	for _, s := range p.Stages {
-		if s.Weights > free {
-			return &failure.Error{Class: failure.WeightsDoNotFit, Message: fmt.Sprintf("CUDA out of memory while loading weights: %s GiB are needed, GPU 0 has a total capacity of %s GiB of which %s GiB is free",
-				short(s.Weights), short(p.Total), short(free))}
+	for _, s := range stages(d) {
+		a := load(d, s, free)
+		if a.failed == 0 {
+			continue
 		}
+		p.sized, p.Margin = true, free-a.used
+		return &failure.Error{Class: failure.WeightsDoNotFit, Message: noLoad(d, a, p.Total)}
 	}
 	return nil
 }
@@ -186,8 +189,11 @@ func (p *Plan) check(l layout, room units.Bytes, s Stage) error {
 		}
 		return &failure.Error{Class: class, Message: noMemory(d.Version())}
 	}
-	longest := l.longest(room, d.Engine.MaxNumBatchedTokens, p.MaxModelLen)
-	p.LongestFitting = longest
+	longest := l.longest(room, d.Engine.MaxNumBatchedTokens, max(p.MaxModelLen, d.Model.MaxModelLen))
+	if p.LongestFitting == 0 || longest < p.LongestFitting {
+		p.LongestFitting = longest
+	}
+	longest = min(longest, p.MaxModelLen)
 	if longest >= p.MaxModelLen {
 		return nil
 	}
@@ -232,14 +238,6 @@ func (p *Plan) afterwards() error {
 			min(d.Engine.MaxNumSeqs, d.Engine.MaxNumBatchedTokens))
 	}
 	return &failure.Error{Class: failure.OutOfMemory, Message: message}
-}
-
-// Term is one part of the budget with where its number comes from.
-type Term struct {
-	Name        string
-	Bytes       units.Bytes
-	Uncertainty units.Bytes
-	Source      string
 }
 
 func (p Plan) String() string {

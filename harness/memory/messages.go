@@ -50,3 +50,21 @@ func tooLong(d deploy.Deployment, length int, need, room units.Bytes, longest in
 	return fmt.Sprintf("To serve at least one request with the %s max seq len (%d), (%s GiB KV cache is needed, which is larger than the available KV cache memory (%s GiB). "+
 		"%sTry increasing `gpu_memory_utilization` %s", models, length, short(need), short(room), estimate, tail)
 }
+
+// noLoad is PyTorch's message, which the first V1 runner wraps.
+func noLoad(d deploy.Deployment, a allocator, total units.Bytes) string {
+	out := fmt.Sprintf("CUDA out of memory. Tried to allocate %s. GPU 0 has a total capacity of %.2f GiB of which %s is free.", torch(a.failed), total.GiB(), torch(a.left))
+	if d.Runner != "V1" {
+		return out
+	}
+	return "Failed to load model - not enough GPU memory. Try lowering --gpu-memory-utilization to free memory for weights, increasing --tensor-parallel-size, or using --quantization. " +
+		"See https://docs.vllm.ai/en/latest/configuration/conserving_memory/ for more tips. (original error: " + out + ")"
+}
+
+// torch prints a size as PyTorch's allocator does.
+func torch(b units.Bytes) string {
+	if b >= units.GiB {
+		return fmt.Sprintf("%.2f GiB", b.GiB())
+	}
+	return fmt.Sprintf("%.2f MiB", float64(b)/float64(units.MiB))
+}

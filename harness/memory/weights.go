@@ -19,8 +19,11 @@ type loader struct {
 
 // weightsOf is what one GPU of the stage holds after loading. Column-parallel matrices split their outputs over
 // tensor parallel ranks, row-parallel ones their inputs; norms, routers and the rotary table are on every rank.
-func weightsOf(d deploy.Deployment, s stage) units.Bytes {
-	l := loader{m: d.Model, tp: d.Engine.TensorParallelSize, width: width(d.Engine.DType), quant: quantization(d)}
+func weightsOf(d deploy.Deployment, s stage) units.Bytes { return load(d, s, 0).used }
+
+// load lays out the stage's tensors in the given room.
+func load(d deploy.Deployment, s stage, room units.Bytes) allocator {
+	l := loader{a: allocator{room: room},m: d.Model, tp: d.Engine.TensorParallelSize, width: width(d.Engine.DType), quant: quantization(d)}
 	if d.Version().AtLeast(24, 0) {
 		l.a.splitLimit = midSegment
 	}
@@ -44,7 +47,7 @@ func weightsOf(d deploy.Deployment, s stage) units.Bytes {
 			l.vocabulary()
 		}
 	}
-	return l.a.used
+	return l.a
 }
 
 // quantization is how the deployment's linear layers are stored.

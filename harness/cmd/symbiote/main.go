@@ -20,6 +20,7 @@ type command struct {
 
 func commands() []command {
 	return []command{
+		{"plan", "memory plan and capacity of a deployment", planCommand},
 		{"simulate", "runs a workload on the simulated engine", simulateCommand},
 		{"backtest", "holds a model against what was really measured", backtestCommand},
 		{"serve", "the simulated engine as an OpenAI-compatible vLLM stand-in", serveCommand},

@@ -1,0 +1,44 @@
+package memory
+
+import (
+	"fmt"
+
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
+
+// Term is one part of the budget with how far off it may be and where its number comes from.
+type Term struct {
+	Name        string
+	Bytes       units.Bytes
+	Uncertainty units.Bytes
+	Source      string
+}
+
+// terms explains the parts of the first stage. They sum to the budget, unless kv_cache_memory_bytes sets it aside.
+func (p *Plan) terms() []Term {
+	e := p.Deployment.Engine
+	figures := Figures()
+	graphSource := "not subtracted by this version: the graphs come out of what is outside the budget"
+	graph, sampler := graphLayer, tritonSampler
+	switch {
+	case p.Deployment.Runner == "V2":
+		graph, sampler = graphLayerV2, hiddenWidths
+	case !p.Deployment.Version().AtLeast(17, 0):
+		sampler = sortSampler
+	}
+	if p.CUDAGraphs > 0 {
+		graphSource = fmt.Sprintf("fitted to start-up logs (%s); vLLM's own estimate varies by 2 times between equal starts", figures[graph].Rows)
+	}
+	kvSource := "what the budget leaves"
+	if e.KVCacheMemoryBytes > 0 {
+		kvSource = "kv_cache_memory_bytes: the budget is not used"
+	}
+	return []Term{
+		{"weights", p.Weights, p.Weights / 300, "shapes from " + p.Deployment.Model.Source + ", tensor by tensor as PyTorch's allocator rounds them"},
+		{"activation", p.Activation, p.Error / 2, fmt.Sprintf("formula of the widest moment of the profiling pass at max_num_batched_tokens %d and max_num_seqs %d, widths fitted to start-up logs (%s; %s)",
+			e.MaxNumBatchedTokens, e.MaxNumSeqs, figures[hiddenWidths].Rows, figures[sampler].Rows)},
+		{"non-torch", p.NonTorch, p.Error / 2, "fitted to start-up logs by version, GPU class and tensor parallel size; an empty compile cache may take " + gib(p.fit[coldCompile]).String() + " more"},
+		{"CUDA graphs", p.CUDAGraphs, p.CUDAGraphs / 2, graphSource},
+		{"KV cache", p.KVCache, p.Error, kvSource},
+	}
+}
