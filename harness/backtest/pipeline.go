@@ -51,6 +51,7 @@ type PipelineRun struct {
 	PeakSim       int     `json:"peak_in_flight_predicted"`
 	CurvePct      float64 `json:"in_flight_curve_pct"`
 	FirstArrivalS float64 `json:"first_arrival_s"`
+	Idle          string  `json:"idle"` // why the model had not more rows in flight
 }
 
 // Pipeline replays every run of a folder with a runs.csv and one timeline a run; with clean only those whose server had
@@ -149,9 +150,10 @@ func (r pipelineRun) replay(measured []sighting) (PipelineRun, error) {
 		}
 		service[a.row] = units.Seconds(a.latencyS)
 	}
-	real, model := curveOf(measured), serveRows(p, service, r.serverCap)
+	real := curveOf(measured)
+	model, idle := serveRows(p, service, r.serverCap)
 	out := PipelineRun{
-		ID: r.id, Clean: r.clean(), FirstArrivalS: real.first.Seconds(),
+		ID: r.id, Clean: r.clean(), FirstArrivalS: real.first.Seconds(), Idle: idle.String(),
 		MakespanS: real.makespan().Seconds(), MakespanSim: model.makespan().Seconds(),
 		MeanInFlight: real.mean(), MeanSim: model.mean(),
 		PeakInFlight: r.peak, PeakSim: model.peak(),
@@ -163,7 +165,7 @@ func (r pipelineRun) replay(measured []sighting) (PipelineRun, error) {
 }
 
 // serveRows plays p against a first-come-first-served server with so many seats, 0 = no limit.
-func serveRows(p workload.Pipeline, service []units.Span, seats int) curve {
+func serveRows(p workload.Pipeline, service []units.Span, seats int) (curve, workload.Idle) {
 	player := p.Play()
 	var out curve
 	var queue []int // rows that wait for a seat
@@ -182,7 +184,8 @@ func serveRows(p workload.Pipeline, service []units.Span, seats int) curve {
 			continue
 		}
 		if !ok {
-			return out.sorted()
+			idle, _ := workload.Idleness(player)
+			return out.sorted(), idle
 		}
 		q := player.Send()
 		out.change(at, +1)

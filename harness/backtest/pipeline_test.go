@@ -59,9 +59,9 @@ func TestServeRowsHoldsTheBatchForItsLastRow(t *testing.T) {
 		service[i] = units.Second
 	}
 	service[2] = 9 * units.Second
-	c := serveRows(p, service, 0)
+	c, _ := serveRows(p, service, 0)
 	require.Equal(t, 5, c.peak())
 	require.InDelta(t, 9+1+0.01, c.makespan().Seconds(), 1e-9)
-	one := serveRows(p, service, 1) // a server with one seat: the answers follow each other
+	one, _ := serveRows(p, service, 1) // a server with one seat: the answers follow each other
 	require.InDelta(t, 4+9+5+0.01, one.makespan().Seconds(), 1e-9)
 }

@@ -19,6 +19,7 @@ type dispatch struct {
 	batch  []batchState // of running batches; slots are reused
 	free   []int32      // unused slots of batch
 	waking bool         // an event for the next task's arrival is under way
+	idle   *usage       // nil in a copy
 }
 
 // plan is what does not change.
@@ -26,6 +27,7 @@ type plan struct {
 	Pipeline
 	tasks    []task
 	overhead units.Span
+	together int // batches of one task that can run at once
 }
 
 // event is something that will happen by itself.
@@ -53,6 +55,7 @@ type actor struct {
 	inFlight int     // tasks dealt to it, as the driver counts them
 	queue    []int32 // of those, not begun
 	running  []runningTask
+	out      int       // rows at the server
 	permits  int       // rows that may still go to the engine
 	waiting  []rowSpan // rows that wait for a permit, first come first served
 }
@@ -73,7 +76,8 @@ type batchState struct {
 type rowSpan struct{ batch, from, to int32 }
 
 func newDispatch(p Pipeline) *dispatch {
-	d := &dispatch{plan: &plan{Pipeline: p, tasks: p.tasks(), overhead: units.FromDuration(p.Costs.Overhead)}}
+	d := &dispatch{plan: &plan{Pipeline: p, tasks: p.tasks(), together: p.batchesTogether(), overhead: units.FromDuration(p.Costs.Overhead)},
+		idle: &usage{since: units.Never}}
 	for j := range p.MinActors {
 		d.ask(units.FromDuration(p.Costs.First) + units.Span(j)*units.FromDuration(p.Costs.Stagger))
 	}
@@ -87,6 +91,7 @@ func (d *dispatch) copyFrom(s *dispatch) {
 	d.events = append(events[:0], s.events...)
 	d.batch = append(batch[:0], s.batch...)
 	d.free = append(free[:0], s.free...)
+	d.idle = nil
 	for len(actors) < len(s.actors) {
 		actors = append(actors, actor{})
 	}
@@ -134,11 +139,13 @@ func (d *dispatch) upTo(t units.Time) {
 	for len(d.events) > 0 && d.events[0].at <= t && d.events[0].what != rowsLeave {
 		d.step()
 	}
+	d.account(t)
 	d.now = max(d.now, t)
 }
 
 func (d *dispatch) step() {
 	e := d.events[0]
+	d.account(e.at)
 	d.events = slices.Delete(d.events, 0, 1)
 	d.now = max(d.now, e.at)
 	switch e.what {
@@ -288,6 +295,7 @@ func (d *dispatch) answered(b int32) {
 	s := &d.batch[b]
 	i := int(s.actor)
 	s.left--
+	d.actors[i].out--
 	if d.Kind == HTTP {
 		if s.next < s.to {
 			d.sendNext(b, 0)

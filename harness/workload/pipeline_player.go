@@ -49,7 +49,12 @@ func (p *pipelinePlayer) Send() Request {
 	}
 	p.known = false
 	e := &p.real.events[0]
+	p.real.account(e.at)
+	if p.real.idle.since == units.Never {
+		p.real.idle.since = e.at
+	}
 	p.real.now = max(p.real.now, e.at)
+	p.real.actors[e.actor].out++
 	r := p.rows[e.from]
 	r.At, r.Replica = e.at, int(e.actor)
 	p.batchOf[e.from] = e.batch

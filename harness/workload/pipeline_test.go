@@ -97,6 +97,59 @@ func TestPipelineScalesOnlyWhenAReplicaIsNearlyFull(t *testing.T) {
 	}
 }
 
+// One batch of four rows, one of which takes 10 s and the others 1 s, then as much again: three seats of four wait 9 s
+// for the tail, in 20 s and twice the overhead of 10 ms.
+func TestIdlenessIsExplained(t *testing.T) {
+	p := Pipeline{Rows: rowsOf(8), BatchSize: 4, MaxConcurrentBatches: 1, MaxTasksInFlight: 2, Costs: Costs{Supply: 1e6}}
+	service := func(id int) units.Span {
+		if id%4 == 0 {
+			return 10 * units.Second
+		}
+		return units.Second
+	}
+	play := func(p Pipeline, service func(int) units.Span) Idle {
+		type answer struct {
+			at units.Time
+			id int
+		}
+		var out []answer
+		player := p.Play()
+		for {
+			at, ok := player.Next()
+			slices.SortStableFunc(out, func(a, b answer) int { return int(min(max(a.at-b.at, -1), 1)) })
+			if len(out) > 0 && (!ok || out[0].at <= at) {
+				player.Done(out[0].id, out[0].at)
+				out = out[1:]
+				continue
+			}
+			if !ok {
+				idle, ok := Idleness(player)
+				require.True(t, ok)
+				return idle
+			}
+			r := player.Send()
+			out = append(out, answer{r.At.Add(service(r.ID)), r.ID})
+		}
+	}
+	idle := play(p, service)
+	require.InDelta(t, 4*20.01, idle.RowSeconds, 1e-6)
+	require.InDelta(t, 2*13/(4*20.01), idle.InFlight, 1e-9)
+	require.Len(t, idle.Causes, 1)
+	require.Equal(t, "batch tails", idle.Causes[0].Why)
+	require.InDelta(t, 1, idle.InFlight+idle.Causes[0].Share, 1e-9)
+
+	p.MinActors, p.Costs.Stagger = 2, 3*time.Second
+	idle = play(p, service)
+	sum := idle.InFlight
+	for _, c := range idle.Causes {
+		sum += c.Share
+	}
+	require.InDelta(t, 1, sum, 1e-9)
+	require.Contains(t, idle.String(), "start-up")
+	_, ok := Idleness(rowsOf(3).At(Closed{1}).Play())
+	require.False(t, ok)
+}
+
 func TestPipelineCutsWholeBlocks(t *testing.T) {
 	tasks := Pipeline{Rows: rowsOf(500), BatchSize: 64, Blocks: 8}.filled().tasks()
 	require.Len(t, tasks, 4, "blocks of 62 and 63 rows are merged in pairs: a block is never split")
