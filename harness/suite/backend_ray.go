@@ -5,10 +5,17 @@ package suite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
 	"github.com/testing-symbiote/symbiote/harness/backend"
+	"github.com/testing-symbiote/symbiote/harness/backend/ray"
+	"github.com/testing-symbiote/symbiote/harness/deploy"
+	"github.com/testing-symbiote/symbiote/harness/failure"
+	"github.com/testing-symbiote/symbiote/harness/record"
+	"github.com/testing-symbiote/symbiote/harness/serve"
+	"github.com/testing-symbiote/symbiote/harness/workload"
 )
 
 const (
@@ -16,13 +23,57 @@ const (
 	backendName = "ray"
 )
 
-// serving is the Ray backend: a cluster whose dashboard accepts jobs.
+// serving is the Ray backend: a cluster whose dashboard accepts jobs. SYMBIOTE_ENDPOINT names the server that the rows
+// of HTTP pipelines go to, SYMBIOTE_VLLM=ray says that the cluster has GPUs and vLLM; without both, each deployment is
+// the simulated engine, served on this machine.
 func serving() (backend.Backend, error) {
 	address := os.Getenv("SYMBIOTE_RAY")
 	if address == "" {
-		return nil, errors.New("suite: -tags ray drives Ray Data on a cluster: set SYMBIOTE_RAY to the address of its dashboard, such as http://127.0.0.1:8265")
+		return nil, errors.New("suite: -tags ray drives Ray Data on a cluster: set SYMBIOTE_RAY to the address of its dashboard, such as http://127.0.0.1:8265, or run make live-ray")
 	}
-	return nil, errors.New("suite: SYMBIOTE_RAY: this build holds no Ray backend")
+	b := ray.Backend{Cluster: ray.Cluster{Dashboard: address}, Endpoint: os.Getenv("SYMBIOTE_ENDPOINT")}
+	if b.Endpoint != "" || os.Getenv("SYMBIOTE_VLLM") == "ray" {
+		return b, nil
+	}
+	return simulatedEngines{b}, nil
+}
+
+// simulatedEngines is Ray's real dispatch in front of simulated engines: one for each actor of a vLLM pipeline.
+type simulatedEngines struct{ ray.Backend }
+
+// mostRows that a job sends to simulated engines: they share this machine with Ray, which would set the pace.
+const mostRows = 1000
+
+func (b simulatedEngines) Run(ctx context.Context, d deploy.Deployment, w workload.Workload) (*record.Run, error) {
+	p, ok := w.(workload.Pipeline)
+	switch {
+	case !ok:
+		return b.Backend.Run(ctx, d, w)
+	case p.Rows.Len() > mostRows:
+		return nil, fmt.Errorf("suite: %d rows, at most %d are sent to simulated engines beside Ray: %w", p.Rows.Len(), mostRows, errors.ErrUnsupported)
+	}
+	engines := max(1, p.MinActors, p.MaxActors)
+	if p.Kind == workload.HTTP {
+		engines = 1
+	}
+	for range engines {
+		s, err := serve.New(serve.Config{Deployments: []deploy.Deployment{d}, Precise: true})
+		var refused *failure.Error
+		switch {
+		case errors.As(err, &refused):
+			return &record.Run{Failure: refused, Provenance: record.Provenance{Backend: backendName}}, nil
+		case err != nil:
+			return nil, err
+		}
+		defer s.Close()
+		url, closing, err := ray.Loopback(s.Serve)
+		if err != nil {
+			return nil, err
+		}
+		defer closing()
+		b.Endpoint, b.StandIns = url, append(b.StandIns, url)
+	}
+	return b.Backend.Run(ctx, d, p)
 }
 
 func (c Case) writeEvents(context.Context, io.Writer, Result) error { return nil }

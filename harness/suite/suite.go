@@ -24,6 +24,7 @@ package suite
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"regexp"
@@ -113,6 +114,9 @@ func Run(t *testing.T, s Spec) Results {
 	for i, c := range s.Cases {
 		t.Run(c.Name, func(t *testing.T) {
 			r, err := cases.result(i)
+			if errors.Is(err, errors.ErrUnsupported) {
+				t.Skipf("%s: not on this backend: %v", c.Name, err)
+			}
 			if err != nil {
 				t.Fatalf("%s: cannot be measured: %v", c.Name, err)
 			}

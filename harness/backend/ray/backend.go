@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"strings"
 	"time"
 
@@ -166,12 +167,15 @@ func (b Backend) config(id string, d deploy.Deployment, p workload.Pipeline) map
 		"blocks": def(p.Blocks, units.CeilDiv(p.Rows.Len(), p.BatchSize)), "qps": p.QPS,
 		"max_retries": b.Options.MaxRetries, "base_retry_wait_s": wait.Seconds(), "row_timeout_s": timeout.Seconds(),
 		"preserve_order": b.Options.PreserveOrder, "max_errored_blocks": b.Options.MaxErroredBlocks,
-		"continue": b.Options.ShouldContinueOnError, "engine_kwargs": engineArguments(d.Engine),
+		"continue": b.Options.ShouldContinueOnError, "max_pending": p.MaxPending, "engine_kwargs": engineArguments(d.Engine, p),
 	}
 }
 
 // engineArguments are the fields of an engine that were given, by vLLM's names.
-func engineArguments(e deploy.Engine) map[string]any {
+func engineArguments(e deploy.Engine, p workload.Pipeline) map[string]any {
+	if p.MaxNumSeqs > 0 {
+		e.MaxNumSeqs = p.MaxNumSeqs // the limit of rows at the engine follows from it
+	}
 	text, err := json.Marshal(e)
 	if err != nil {
 		panic(err)
@@ -262,4 +266,15 @@ func (b Backend) report(s *story, asked []record.Record, end End, v Version, cut
 		warn("ray: the cluster runs Ray %s; the simulated pipeline follows %sx", v.Ray, measured)
 	}
 	return r
+}
+
+// Loopback lets serve accept connections on a port of 127.0.0.1 until the listener is closed, and returns the base URL
+// that an Endpoint or a StandIn wants.
+func Loopback(serve func(net.Listener) error) (url string, closing func(), err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	go serve(l)
+	return "http://" + l.Addr().String() + "/v1", func() { l.Close() }, nil
 }

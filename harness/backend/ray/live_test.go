@@ -53,8 +53,16 @@ func serving(t *testing.T, d deploy.Deployment, faults *serve.Faults) string {
 }
 
 func rows(n int) workload.Rows {
-	return workload.Rows{Count: n, Prompt: workload.Uniform{Min: 60, Max: 200}, Output: workload.Uniform{Min: 20, Max: 60}}
+	return workload.Rows{Count: n, Prompt: workload.Uniform{Min: 60, Max: 200}, Output: workload.Uniform{Min: 10, Max: 40}}
 }
+
+// long rows keep a batch's time well above what Ray takes to deliver one.
+func long(n int) workload.Rows {
+	return workload.Rows{Count: n, Prompt: workload.Uniform{Min: 60, Max: 200}, Output: workload.Uniform{Min: 150, Max: 250}}
+}
+
+// enough is the share of the cores' time that must be to spare for times to be held against the simulation.
+const enough = 0.25
 
 // oneServer sends the requests of all actors to the same engine, as an HTTP pipeline does.
 type oneServer struct{ workload.Pipeline }
@@ -77,35 +85,42 @@ func TestLiveAgainstTheSimulation(t *testing.T) {
 		name string
 		p    workload.Pipeline
 	}{
-		{"http/one batch a task", workload.Pipeline{Kind: workload.HTTP, BatchSize: 10, Blocks: 16}},
+		{"http/one batch a task", workload.Pipeline{Kind: workload.HTTP, BatchSize: 20, Blocks: 8}},
 		{"http/two batches a task", workload.Pipeline{Kind: workload.HTTP, BatchSize: 10, Blocks: 8}},
 		{"http/four batches a task", workload.Pipeline{Kind: workload.HTTP, BatchSize: 5, Blocks: 8}},
 		{"http/uneven blocks", workload.Pipeline{Kind: workload.HTTP, BatchSize: 12, Blocks: 20}},
-		{"vllm/semaphore", workload.Pipeline{BatchSize: 10, Blocks: 16, MaxConcurrentBatches: 4, MaxPending: 16}},
-		{"vllm/one batch at a time", workload.Pipeline{BatchSize: 20, Blocks: 8, MaxConcurrentBatches: 1}},
-		{"vllm/default", workload.Pipeline{BatchSize: 10, Blocks: 16, MaxConcurrentBatches: 8}},
+		{"http/two actors", workload.Pipeline{Kind: workload.HTTP, BatchSize: 5, Blocks: 16, MinActors: 2, MaxActors: 2}},
+		{"vllm/semaphore", workload.Pipeline{Rows: long(160), BatchSize: 10, Blocks: 16, MaxConcurrentBatches: 4, MaxPending: 16}},
+		{"vllm/one batch at a time", workload.Pipeline{Rows: long(160), BatchSize: 20, Blocks: 8, MaxConcurrentBatches: 1}},
+		{"vllm/four together", workload.Pipeline{Rows: long(320), BatchSize: 10, Blocks: 32, MaxConcurrentBatches: 4}},
+		{"vllm/four batches a task", workload.Pipeline{Rows: long(320), BatchSize: 10, Blocks: 8, MaxConcurrentBatches: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.p.Rows, c.p.Seed = rows(160), 1
-			if c.p.MaxPending > 0 {
-				c.p.MaxNumSeqs = 0
+			if c.p.Seed = 1; c.p.Rows == nil {
+				c.p.Rows = rows(160)
 			}
+			n := c.p.Rows.Len()
+			idle := cores(t)
 			url := serving(t, d, nil)
 			b.Endpoint, b.StandIns = url, []string{url}
 			r, err := b.Report(t.Context(), d, c.p)
 			require.NoError(t, err)
 			require.Nil(t, r.Run.Failure)
-			require.Equal(t, Tally{Asked: 160, OK: 160, OutOfOrder: r.Tally.OutOfOrder}, r.Tally)
+			require.Equal(t, Tally{Asked: n, OK: n, OutOfOrder: r.Tally.OutOfOrder}, r.Tally)
 			predicted, err := sim.Backend{}.Run(t.Context(), d, oneServer{c.p})
 			require.NoError(t, err)
 			span, model := r.Run.End.Sub(r.Run.Start).Seconds(), predicted.End.Sub(predicted.Start).Seconds()
 			mean, peak := InFlight(r.Run)
 			meanSim, peakSim := InFlight(predicted)
-			t.Logf("makespan %.2f s, simulated %.2f (%+.1f %%) · rows in flight %.2f, simulated %.2f (%+.1f %%), peak %d, simulated %d · job %v",
-				span, model, 100*(model/span-1), mean, meanSim, 100*(meanSim/mean-1), peak, peakSim, r.End.Ran)
+			spare := idle()
+			t.Logf("makespan %.2f s, simulated %.2f (%+.1f %%) · rows in flight %.2f, simulated %.2f (%+.1f %%), peak %d, simulated %d · job %v, cores idle %.0f %%",
+				span, model, 100*(model/span-1), mean, meanSim, 100*(meanSim/mean-1), peak, peakSim, r.End.Ran, 100*spare)
+			require.Equal(t, peak, peakSim, "peak")
+			if spare < enough {
+				t.Skipf("the cores were idle for %.0f %% of the run, want %.0f: a busy machine sets the pace, times are not held against the simulation", 100*spare, 100*enough)
+			}
 			require.InEpsilon(t, span, model, 0.10, "makespan")
 			require.InEpsilon(t, mean, meanSim, 0.15, "mean rows in flight")
-			require.Equal(t, peak, peakSim, "peak")
 		})
 	}
 }

@@ -22,6 +22,28 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/workload"
 )
 
+// cores notes the time of all cores; the function tells how much of it passed idle since.
+func cores(t *testing.T) func() float64 {
+	read := func() (idle, all float64) {
+		text, err := os.ReadFile("/proc/stat")
+		require.NoError(t, err)
+		first, _, _ := strings.Cut(string(text), "\n")
+		for i, f := range strings.Fields(first)[1:9] { // user nice system idle iowait irq softirq steal
+			n, _ := strconv.ParseFloat(f, 64)
+			all += n
+			if i == 3 || i == 4 {
+				idle += n
+			}
+		}
+		return idle, all
+	}
+	idle, all := read()
+	return func() float64 {
+		nowIdle, nowAll := read()
+		return (nowIdle - idle) / max(1, nowAll-all)
+	}
+}
+
 var served = regexp.MustCompile(`(?m)^vllm:request_success_total\{[^}]*finished_reason="length"[^}]*\} ([0-9.e+]+)`)
 
 // busy says whether a server has answered 20 requests: the pipeline is under way.

@@ -135,6 +135,7 @@ def vllm_processor(cfg, ledger, pool):
     config = llm.vLLMEngineProcessorConfig(
         model_source=cfg["model"], engine_kwargs=cfg["engine_kwargs"], batch_size=cfg["batch_size"], concurrency=pool,
         max_concurrent_batches=cfg["max_concurrent_batches"], log_engine_metrics=False,
+        max_pending_requests=cfg["max_pending"] or None,
         max_tasks_in_flight_per_actor=cfg["max_tasks_in_flight"] or None, should_continue_on_error=cfg["continue"],
         chat_template_stage=False, tokenize_stage=False, detokenize_stage=False)
     processor = build_processor(config, preprocess=preprocess, postprocess=postprocess)
