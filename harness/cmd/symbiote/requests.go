@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/testing-symbiote/symbiote/harness/failure"
 	"github.com/testing-symbiote/symbiote/harness/record"
 	"github.com/testing-symbiote/symbiote/harness/slo"
 	"github.com/testing-symbiote/symbiote/harness/stats"
@@ -24,6 +25,7 @@ type requests struct {
 	stream             *stats.Stream
 	target             slo.Target
 	ended, failed, met int
+	rejected           int
 	why                string // the first failure
 
 	name string
@@ -56,6 +58,9 @@ func (c *requests) add(r *record.Record) {
 	if !r.Completed() {
 		if c.failed++; c.failed == 1 {
 			c.why = r.Detail
+		}
+		if r.Outcome == failure.Rejected {
+			c.rejected++
 		}
 	} else if met, _ := c.target.Met(r); met {
 		c.met++

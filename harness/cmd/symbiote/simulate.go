@@ -99,6 +99,13 @@ func (f *simulateFlags) run(stdout, stderr io.Writer) (int, error) {
 		return f.refused(run, stdout, stderr), nil
 	}
 	run.Warnings = append(run.Warnings, ignored...)
+	switch out.rejected {
+	case 0:
+	case 1:
+		run.Warnings = append(run.Warnings, "1 request was rejected: "+out.why)
+	default:
+		run.Warnings = append(run.Warnings, fmt.Sprintf("%d requests were rejected, the first: %s", out.rejected, out.why))
+	}
 	if partial {
 		run.Warnings = append(run.Warnings, fmt.Sprintf("interrupted: the figures are of the first %d requests to end", out.ended))
 	}
