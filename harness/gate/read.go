@@ -144,7 +144,7 @@ func (t unitTable) class(name string) (Class, bool) {
 	switch {
 	case name == "B/op" || name == "allocs/op":
 		return Allocation, true
-	case name == "sec/op" || name == "B/s":
+	case name == "sec/op" || name == "cpu-sec/op" || name == "B/s":
 		return Time, true
 	case t[name].better == 0:
 		return "", false
@@ -156,7 +156,7 @@ func (t unitTable) class(name string) (Class, bool) {
 
 // mergeUnits joins the declarations of both sides; the directions of Go's own units are known.
 func mergeUnits(old, new *Side) (unitTable, []string) {
-	merged := unitTable{"B/op": {better: -1}, "allocs/op": {better: -1}, "sec/op": {better: -1}, "B/s": {better: 1}}
+	merged := unitTable{"B/op": {better: -1}, "allocs/op": {better: -1}, "sec/op": {better: -1}, "cpu-sec/op": {better: -1}, "B/s": {better: 1}}
 	var conflicts []string
 	for _, side := range []*Side{old, new} {
 		for _, name := range slices.Sorted(maps.Keys(side.units)) {

@@ -79,7 +79,7 @@ func (r Report) restRows() []Row { return r.Rows[len(r.changedRows()):] }
 func value(x float64, unit string) string {
 	s := benchunit.Scale(x, benchunit.ClassOf(unit))
 	switch {
-	case unit == "sec/op" || strings.HasSuffix(unit, "-sec"):
+	case strings.HasSuffix(unit, "sec/op") || strings.HasSuffix(unit, "-sec"):
 		return s + "s"
 	case unit == "B/op" || strings.HasSuffix(unit, "-B"):
 		return s + "B"

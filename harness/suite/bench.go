@@ -28,10 +28,14 @@ func Bench(b *testing.B, s Spec) {
 			b.ReportAllocs()
 			var r Result
 			var err error
+			began := cpuTime()
 			for b.Loop() {
 				if r, err = c.measure(b.Context(), serves, s.SLO); err != nil {
 					b.Fatalf("%s: cannot be measured: %v", c.Name, err)
 				}
+			}
+			if spent := cpuTime() - began; exact && spent > 0 {
+				b.ReportMetric(float64(spent)/float64(b.N), "cpu-ns/op")
 			}
 			if err := c.Want.check(r); err != nil {
 				b.Errorf("%s: want that it %s: %v", c.Name, c.Want.Says, err)
