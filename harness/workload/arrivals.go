@@ -190,6 +190,9 @@ func (a OnOff) validate() error {
 	if a.On <= 0 || a.Off <= 0 {
 		return fmt.Errorf("periods on %v off %v, want both > 0", a.On, a.Off)
 	}
+	if float64(a.OnRate*a.On.Seconds())+float64(a.OffRate*a.Off.Seconds()) < 1e-3 {
+		return fmt.Errorf("%v sends less than one request in 1,000 periods", a)
+	}
 	if a.OffRate != 0 {
 		if err := validRate("rate while off", a.OffRate); err != nil {
 			return err

@@ -53,10 +53,27 @@ func (l Load) Validate() error {
 			return errors.New("workload: replay needs the rows of a trace")
 		}
 	case Profile:
+	case Constant:
+		return l.inTime(a.Rate)
+	case Poisson:
+		return l.inTime(a.Rate)
+	case Gamma:
+		return l.inTime(a.Rate)
 	default:
 		if l.Rows.Len() == 0 {
 			return fmt.Errorf("workload: requests = 0, want > 0: %v never ends by itself", a)
 		}
+	}
+	return nil
+}
+
+// inTime refuses a rate at which the requests would not all leave before time ends.
+func (l Load) inTime(rate float64) error {
+	switch n := float64(l.Rows.Len()); {
+	case n == 0:
+		return fmt.Errorf("workload: requests = 0, want > 0: %v never ends by itself", l.arrivals())
+	case n/rate > maxSeconds/2:
+		return fmt.Errorf("workload: %g requests at %g/s take longer than %.0f days", n, rate, maxSeconds/2/86400)
 	}
 	return nil
 }

@@ -223,6 +223,8 @@ func TestDecode(t *testing.T) {
 		{"arrivals: {kind: all}\n---\narrivals: {kind: all}\n", `second YAML document`},
 		{"arrivals: {kind: profile}\nrequests: 3\nprompt_tokens: 1\noutput_tokens: 1", `profile has 0 points`},
 		{"arrivals: {kind: profile, stages: [[1, 2], [3]]}\n", `w.yaml:1:44: a stage, want [seconds, rate]`},
+		{"arrivals: {kind: poisson, rate: 1e-9}\nrequests: 3\nprompt_tokens: 1\noutput_tokens: 1", `take longer than 52 days`},
+		{"arrivals: {kind: onoff, stages: [[1e-9, 1], [1e-9, 0]]}\nrequests: 3\nprompt_tokens: 1\noutput_tokens: 1", `less than one request in 1,000 periods`},
 		{"[1, 2]\n", `want a mapping`},
 		{"a: [", `w.yaml`},
 	} {
