@@ -38,7 +38,7 @@ var mayImport = []struct{ pkg, ours string }{
 	{"slo", "record stats units"},
 	{"claims", "record stats units"},
 	{"calibrate", "steptime deploy catalog engine fixtures units"},
-	{"advise", "deploy stats slo failure units"},
+	{"advise", "deploy stats slo failure units workload"},
 	{"report", "advise claims record stats slo deploy failure units"},
 	{"gate", "record units"},
 	{"backend", "deploy record workload"},
