@@ -69,8 +69,10 @@ live: ## run the suites on a live vLLM: SYMBIOTE_ENDPOINT names a server, or SYM
 live-cpu: ## start a small live vLLM on this machine's CPU and hold the live backend against it
 	SYMBIOTE_VLLM="$${SYMBIOTE_VLLM:-vllm}" $(GO) test -tags gpu -count=1 -timeout $(LIVETIME) ./harness/backend/live
 
-live-ray: ## run the suites through Ray Data: SYMBIOTE_RAY names the dashboard
-	$(GO) test -tags ray -count=1 -timeout $(LIVETIME) $(SUITES)
+live-ray: ## run the pipelines through a real Ray: SYMBIOTE_RAY names a dashboard, or one is installed and started alone
+	@if [ -n "$$SYMBIOTE_RAY" ]; then $(GO) test -tags ray -p 1 -count=1 -v -timeout $(LIVETIME) $(SUITES); else \
+	harness/backend/ray/live.sh sh -c '$(GO) test -tags ray -p 1 -count=1 -v -timeout $(LIVETIME) $(SUITES) && \
+		$(GO) test -tags ray -count=1 -v -timeout $(LIVETIME) ./harness/backend/ray'; fi
 
 clean: ## remove what the other targets wrote
 	rm -rf $(OUT) $(RESULTS)
