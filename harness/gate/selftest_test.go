@@ -37,7 +37,7 @@ var aFifthSlower = change{
 	file: "harness/engine/engine.go",
 	old:  "func (e *Engine) run(to units.Time, untilAnswer bool) {\n",
 	new: "var useless int\n\nfunc (e *Engine) run(to units.Time, untilAnswer bool) {\n" +
-		"\tfor i := range 500 {\n\t\tuseless += i\n\t}\n",
+		"\tfor i := range 300 {\n\t\tuseless += i\n\t}\n",
 }
 
 // build compiles the configuration matrix, with a change or as it is.
