@@ -76,6 +76,7 @@ func ForFit(d deploy.Deployment, fit Fit) (Plan, error) {
 	p.MaxModelLen = e.MaxModelLen
 	p.Error = certainty(r)
 	p.divide()
+	p.blocks(layoutOf(r, stages(r)[0]))
 	p.Terms = p.terms()
 	if err := p.load(); err != nil {
 		return p, err
@@ -127,6 +128,7 @@ func (p *Plan) load() error {
 	d := p.Deployment
 	free := p.Total - p.Outside
 	if free < p.Budget && d.Runner != "V0" && d.Version().AtLeast(9, 1) {
+		p.sized, p.Margin = true, free-p.Budget
 		return &failure.Error{Class: failure.MemoryHeld, Message: fmt.Sprintf("Free memory on device cuda:0 (%s/%s GiB) on startup is less than desired GPU memory utilization "+
 			"(%s, %s GiB). Decrease GPU memory utilization or reduce GPU memory used by other processes.", short(free), short(p.Total), number(d.Engine.GPUMemoryUtilization), short(p.Budget))}
 	}
@@ -164,12 +166,16 @@ func (p *Plan) size() error {
 		}
 		if i == 0 || st.Blocks < int(p.NumBlocks) {
 			p.NumBlocks = units.Blocks(st.Blocks)
-			p.BlockBytes = l.block * units.Bytes(l.groups())
-			p.KVBytesPerToken = p.BlockBytes / units.Bytes(l.size)
+			p.blocks(l)
 			p.capacity(l)
 		}
 	}
 	return nil
+}
+
+func (p *Plan) blocks(l layout) {
+	p.BlockBytes = l.block * units.Bytes(l.groups())
+	p.KVBytesPerToken = p.BlockBytes / units.Bytes(l.size)
 }
 
 // check is vLLM's: something must be left, and one request of max_model_len must fit.
@@ -204,6 +210,7 @@ func (p *Plan) check(l layout, room units.Bytes, s Stage) error {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("Auto-fit max_model_len: reduced from %d to %d to fit in available KV cache memory (%s GiB GPU)", p.MaxModelLen, longest, short(room)))
 		p.MaxModelLen = longest
 		p.Deployment.Engine.MaxModelLen = longest
+		p.Margin = room - units.Bytes(l.blocksFor(longest, d.Engine.MaxNumBatchedTokens))*l.block
 		return nil
 	}
 	return &failure.Error{Class: failure.ContextTooLong, Message: tooLong(d, p.MaxModelLen, need, room, longest, l)}
@@ -232,6 +239,7 @@ func (p *Plan) afterwards() error {
 	if in <= p.Total {
 		return nil
 	}
+	p.Margin = p.Total - in
 	message := fmt.Sprintf("CUDA out of memory. %s GiB are needed after the KV cache was sized, GPU 0 has a total capacity of %s GiB", short(in), short(p.Total))
 	if d.Runner != "V2" {
 		message = fmt.Sprintf("CUDA out of memory occurred when warming up sampler with %d dummy requests. Please try lowering `max_num_seqs` or `gpu_memory_utilization` when initializing the engine.",
