@@ -108,7 +108,9 @@ func (f *Facts) counts(suites ...string) object {
 	for _, suite := range suites {
 		known := map[string]bool{}
 		for _, id := range f.phase(suite).ids {
-			known[id] = true
+			if r := f.row(suite, id); r != nil {
+				known[r.Case] = true
+			}
 			if f.row(suite, id) == nil {
 				missing = append(missing, id)
 				continue
@@ -221,7 +223,11 @@ func (f *Facts) phaseReport(suite string) object {
 	o["results"] = f.results(suite)
 	o["failure_diagnosis"] = f.diagnosed(suite)
 	o["recommendations"] = f.findings(suite)
-	o["tables"] = tablesOf(f.phaseSections(suite, nil))
+	sections := f.phaseSections(suite, nil)
+	if suite == "kvcache" {
+		sections = f.kvSections(nil)
+	}
+	o["tables"] = tablesOf(sections)
 	return o
 }
 

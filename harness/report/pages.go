@@ -27,7 +27,7 @@ func (f *Facts) pages() []page {
 			append(f.summarySections(pics), f.claimsSection())},
 		{fixesFile, "Configuration matrix and configurations", "engineers", "Phase 1: which batch size and concurrency a batch job on Ray Data and vLLM wants.", f.matrixSections(pics)},
 		{advancedFile, "Bursts and memory limits", "engineers", "Phases 2 and 3: what happens in a burst, and what starts at all.", f.advancedSections(pics)},
-		{kvFile, "KV-cache stress", "engineers", "Phase 4: what breaks first when the KV cache is under stress.", f.phaseSections("kvcache", pics["usage"])},
+		{kvFile, "KV-cache stress", "engineers", "Phase 4: what breaks first when the KV cache is under stress.", f.kvSections(pics["usage"])},
 		{storageFile, "Model weight storage", "architects", "Phase 5: which model fits which GPU in which quantization.", f.phaseSections("storage", pics["storage"])},
 		{prefillFile, "Chunked prefill", "platform engineers", "Phase 6: what a long prompt does to those who are decoding, and what chunking buys. Chunking cannot make a lone prompt faster; it spares the others.", f.phaseSections("chunkedprefill", pics["stall"])},
 		{indexFile, "What is in this folder", "everybody", "", f.indexSections()},
@@ -265,6 +265,15 @@ func (f *Facts) phaseSections(suite string, pic *plot) []section {
 	}
 	if out == nil {
 		out = []section{{Title: title, Text: []string{"Not in these results."}}}
+	}
+	return out
+}
+
+// kvSections add how many sequences of a length the cache bears.
+func (f *Facts) kvSections(pic *plot) []section {
+	out := f.phaseSections("kvcache", pic)
+	if t := f.safeBatches(); t != nil {
+		out = append(out, section{Title: "Largest safe batch by sequence length", Table: t})
 	}
 	return out
 }

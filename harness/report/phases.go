@@ -68,13 +68,16 @@ func (f *Facts) row(suite, id string) *Row {
 func (f *Facts) rowWhere(suite, id string, ok func(*Row) bool) *Row {
 	for _, t := range f.tests(suite) {
 		for i := range t.Rows {
-			if t.Rows[i].Case == id && ok(&t.Rows[i]) {
+			if t.Rows[i].is(id) && ok(&t.Rows[i]) {
 				return &t.Rows[i]
 			}
 		}
 	}
 	return nil
 }
+
+// is says whether the row is the case, or the first of its variants: id/base=40% stands for id.
+func (r *Row) is(id string) bool { return r.Case == id || strings.HasPrefix(r.Case, id+"/") }
 
 func (f *Facts) phase(suite string) phase {
 	for _, p := range f.phases {
@@ -100,7 +103,7 @@ func (f *Facts) present(suite string) []*Row {
 func (f *Facts) kept(suite, id string) bool {
 	for _, t := range f.tests(suite) {
 		for _, r := range t.Rows {
-			if r.Case == id && !r.Want.Kept {
+			if r.is(id) && !r.Want.Kept {
 				return false
 			}
 		}
@@ -115,15 +118,7 @@ func (f *Facts) figures(suite, metric string) []claims.Figure {
 	if rest, ok := strings.CutPrefix(metric, "stress_"); ok {
 		prefix, name = "stress_", rest
 	}
-	ids := f.phase(suite).ids
-	for _, t := range f.tests(suite) { // cases beyond the phase's own can be asked for by name, as can be their figures
-		for _, r := range t.Rows {
-			if suite == "kvcache" && strings.HasPrefix(r.Case, "largest_safe_batch") {
-				ids = append(ids[:len(ids):len(ids)], r.Case)
-			}
-		}
-	}
-	for _, id := range ids {
+	for _, id := range f.phase(suite).ids {
 		if !strings.HasPrefix(id, prefix) {
 			continue
 		}
@@ -140,26 +135,21 @@ func (f *Facts) figure(suite, id, metric string) (float64, bool) {
 	if r == nil {
 		return 0, false
 	}
-	truth := func(b bool) (float64, bool) {
-		if b {
-			return 1, true
-		}
-		return 0, true
+	if x, ok := f.derived(suite, id, metric); ok {
+		return x, true
 	}
 	switch metric {
 	case "case":
 		return 1, true
 	case "kept":
-		return truth(f.kept(suite, id))
+		return truth(f.kept(suite, id)), true
 	case "broken":
-		return truth(!f.kept(suite, id))
+		return truth(!f.kept(suite, id)), true
 	case "memory_exhaustion", "configuration_validation", "performance_timeout", "unknown":
-		return truth(r.Failure != "" && string(failure.Class(r.Failure).Mode()) == metric)
+		return truth(r.Failure != "" && string(failure.Class(r.Failure).Mode()) == metric), true
 	case "gpu_memory_gb":
 		gib, ok := r.Plan["budget_gib"]
 		return gib * 1.073741824, ok
-	case "load_share":
-		return r.ofBudget()
 	}
 	r = f.rowWhere(suite, id, func(r *Row) bool { _, ok := r.number(metric); return ok })
 	if r == nil {

@@ -27,25 +27,39 @@ func (f *Facts) latencyCDF() *plot {
 		axis{Label: "time to first token, ms (logarithmic)", Log: true}, axis{Label: "share of requests, %", lo: 0, hi: 100, fixed: true}, all, nil, nil)
 }
 
-// overTime draws the queue, or the cache's use, of bursts over time.
-func (f *Facts) overTime(suite, id, title, caption, label string, prefix string, of func(running, waiting, usage float64) float64) *plot {
+// overTime draws one figure of the engine's state over the time of each run.
+func overTime(p plot, label string, rows []*Row, of func(running, waiting, usage float64) float64) *plot {
 	var all []series
-	for _, t := range f.tests(suite) {
-		for _, r := range t.Rows {
-			if r.Picture == nil || len(r.Picture.Samples) < 2 || !strings.HasPrefix(r.Case, prefix) || len(all) == colours {
-				continue
-			}
-			s := series{Name: r.Case}
-			for _, p := range r.Picture.Samples {
-				s.Points = append(s.Points, xy{p.AtS, of(p.Running, p.Waiting, p.Usage)})
-			}
-			all = append(all, s)
+	for _, r := range rows {
+		if r == nil || r.Picture == nil || len(r.Picture.Samples) < 2 || len(all) == colours {
+			continue
 		}
+		s := series{Name: r.Case}
+		for _, p := range r.Picture.Samples {
+			s.Points = append(s.Points, xy{p.AtS, of(p.Running, p.Waiting, p.Usage)})
+		}
+		all = append(all, s)
 	}
 	if all == nil {
 		return nil
 	}
-	return draw(id, title, caption, axis{Label: "time since the first request, s"}, axis{Label: label}, all, nil, nil)
+	return draw(p.ID, p.Title, p.Caption, axis{Label: "time since the first request, s"}, axis{Label: label}, all, nil, nil)
+}
+
+func (f *Facts) queues() *plot {
+	return overTime(plot{ID: "queue", Title: "Requests waiting, over time",
+		Caption: "Each hump is a burst that arrives faster than it is served. A queue that does not come back to zero is an overload."},
+		"requests waiting", f.present("burstiness"), func(_, waiting, _ float64) float64 { return waiting })
+}
+
+func (f *Facts) usage() *plot {
+	var rows []*Row
+	for _, id := range []string{"kv_baseline_high", "kv_highfreq_200", "kv_longseq_8k", "kv_concurrent_64", "kv_concurrent_512", "kv_thrash"} {
+		rows = append(rows, f.row("kvcache", id))
+	}
+	return overTime(plot{ID: "usage", Title: "KV-cache usage, over time",
+		Caption: "At 100 % no block is free: vLLM then preempts and computes again. A healthy load stays well below."},
+		"KV blocks in use, %", rows, func(_, _, usage float64) float64 { return 100 * usage })
 }
 
 // burstTimeline draws one burst with its phases: what arrives, what runs, what waits.
@@ -72,7 +86,7 @@ func (f *Facts) burstTimeline() *plot {
 
 // memoryBars draws how each deployment's card divides, and the budget that gpu_memory_utilization sets.
 func (f *Facts) memoryBars() *plot {
-	names := []string{"weights", "activations", "CUDA graphs and other", "KV cache", "mark: budget; outline: the card"}
+	names := []string{"weights", "activations", "CUDA graphs and other", "KV cache"}
 	var bars []bar
 	for _, suite := range []string{"configmatrix", "oom", "kvcache"} {
 		seen := map[string]bool{}
@@ -91,7 +105,7 @@ func (f *Facts) memoryBars() *plot {
 	}
 	p := stack("memory", "How the memory of a GPU divides",
 		"vLLM takes the budget whatever the batch; what weights, activations and graphs leave of it becomes KV cache. A deployment without a bar for the cache would not start.",
-		"memory of one GPU, GiB", names[:4], bars)
+		"memory of one GPU, GiB", names, bars)
 	p.Caption += " The line across each bar is the budget, the outline the whole card. One bar stands for all cases whose memory divides alike."
 	return p
 }
@@ -219,15 +233,6 @@ func (f *Facts) modelError() *plot {
 
 // pictures are all that can be drawn of these results.
 func (f *Facts) pictures() map[string]*plot {
-	waiting := func(_, waiting, _ float64) float64 { return waiting }
-	usage := func(_, _, usage float64) float64 { return 100 * usage }
-	return map[string]*plot{
-		"cdf": f.latencyCDF(),
-		"queue": f.overTime("burstiness", "queue", "Requests waiting, over time",
-			"Each hump is a burst that arrives faster than it is served. A queue that does not come back to zero is an overload.", "requests waiting", "burst_", waiting),
-		"usage": f.overTime("kvcache", "usage", "KV-cache usage, over time",
-			"At 100 % no block is free: vLLM then preempts and computes again. A healthy load stays well below.", "KV blocks in use, %", "kv_", usage),
-		"burst": f.burstTimeline(), "memory": f.memoryBars(), "storage": f.storageMatrix(),
-		"pareto": f.pareto(), "stall": f.stalls(), "error": f.modelError(),
-	}
+	return map[string]*plot{"cdf": f.latencyCDF(), "queue": f.queues(), "usage": f.usage(), "burst": f.burstTimeline(),
+		"memory": f.memoryBars(), "storage": f.storageMatrix(), "pareto": f.pareto(), "stall": f.stalls(), "error": f.modelError()}
 }
