@@ -26,6 +26,8 @@ type loadFlags struct {
 	json, reportOnly        bool
 	perRequest, benchJSON   string
 	sloTTFT, sloTPOT        float64
+	ray                     string // dashboard of the cluster whose workers send
+	rayWorkers              int
 	workload                *workloadFlags
 	set                     *flag.FlagSet
 }
@@ -80,6 +82,8 @@ func newLoadFlags(stderr io.Writer) *loadFlags {
 	fs.StringVar(&f.benchJSON, "vllm-bench-json", "", "write the result as vllm bench serve would, to this `FILE`")
 	fs.Float64Var(&f.sloTTFT, "slo-ttft-ms", 0, "promise this TTFT to each request")
 	fs.Float64Var(&f.sloTPOT, "slo-tpot-ms", 0, "promise this TPOT to each request")
+	fs.StringVar(&f.ray, "ray", "", "let the workers of the Ray cluster with this dashboard send, such as http://127.0.0.1:8265")
+	fs.IntVar(&f.rayWorkers, "ray-workers", 2, "how many of them; each sends its share, and their requests are merged one by one")
 	fs.BoolVar(&f.json, "json", false, "print one JSON document")
 	f.workload = addWorkloadFlags(fs)
 	return f
@@ -88,6 +92,9 @@ func newLoadFlags(stderr io.Writer) *loadFlags {
 func (f *loadFlags) run(stdout, stderr io.Writer) (int, error) {
 	if f.reportOnly {
 		return f.report(stdout, stderr)
+	}
+	if f.ray != "" {
+		return f.fanOut(stdout, stderr)
 	}
 	d, err := f.check()
 	if err != nil {
