@@ -14,16 +14,17 @@ type Burst struct{ From, To units.Time }
 // Weathered says how a run came through a burst.
 type Weathered struct {
 	Before, During, After stats.Dist // TTFT of the requests sent then
-	PeakQueue             int
-	QueueBefore           int        // 99th percentile of the queue before the burst
+	PeakQueue             int        // requests that were meant to be sent and that the engine had not begun, at most
+	QueueBefore           int        // their 99th percentile before the burst, as each request found it
 	Recovered             units.Span // after the end of the burst, see Weather
 	Recovers              bool
 }
 
 // Weather holds a run against a burst. It has recovered at the first moment after the burst at which the queue is back
 // at or below its 99th percentile of before, and from which on every request of the next second meets the TTFT target.
+// The queue is everything between the client and the engine's first step for a request, wherever it waits.
 func Weather(run *record.Run, b Burst, t Target) Weathered {
-	w := Weathered{PeakQueue: run.Engine.WaitingPeak}
+	var w Weathered
 	var before, during, after []units.Span
 	for i := range run.Requests {
 		r := &run.Requests[i]
@@ -39,25 +40,82 @@ func Weather(run *record.Run, b Burst, t Target) Weathered {
 		}
 	}
 	w.Before, w.During, w.After = stats.Of(stats.NearestRank, before), stats.Of(stats.NearestRank, during), stats.Of(stats.NearestRank, after)
-	var queue []int
-	for _, s := range run.Samples {
-		if s.At < b.From {
-			queue = append(queue, s.Waiting)
+
+	queue := queueOf(run)
+	var found []int
+	for _, q := range queue {
+		w.PeakQueue = max(w.PeakQueue, q.depth)
+		if q.joins && q.at < b.From {
+			found = append(found, q.depth)
 		}
 	}
-	if n := len(queue); n > 0 {
-		slices.Sort(queue)
-		w.QueueBefore = queue[(n*99+99)/100-1]
+	if n := len(found); n > 0 {
+		slices.Sort(found)
+		w.QueueBefore = found[(n*99+99)/100-1]
 	}
 	late := lateSends(run, t)
-	for _, s := range run.Samples {
-		if s.At < b.To || s.Waiting > w.QueueBefore || anyWithin(late, s.At, s.At.Add(units.Second)) {
-			continue
+	depth := 0 // at the end of the burst
+	candidates := []queued{{at: b.To}}
+	for _, q := range queue {
+		if q.at <= b.To {
+			depth = q.depth
+		} else {
+			candidates = append(candidates, q)
 		}
-		w.Recovered, w.Recovers = s.At.Sub(b.To), true
-		break
+	}
+	candidates[0].depth = depth
+	for _, q := range candidates {
+		if q.depth <= w.QueueBefore && !anyWithin(late, q.at, q.at.Add(units.Second)) {
+			w.Recovered, w.Recovers = q.at.Sub(b.To), true
+			break
+		}
 	}
 	return w
+}
+
+// queued is the queue after a request joined or left it.
+type queued struct {
+	at    units.Time
+	depth int
+	joins bool
+}
+
+// queueOf is the queue over time. Where the backend cannot see when the engine begins, a request leaves with its first
+// token.
+func queueOf(run *record.Run) []queued {
+	steps := make([]queued, 0, 2*len(run.Requests))
+	for i := range run.Requests {
+		r := &run.Requests[i]
+		left := r.Admitted
+		if left == units.Never {
+			left = r.First
+		}
+		if left == units.Never {
+			continue // never served
+		}
+		steps = append(steps, queued{at: r.Intended, joins: true}, queued{at: left})
+	}
+	slices.SortStableFunc(steps, func(a, b queued) int {
+		switch {
+		case a.at != b.at:
+			return int(min(max(a.at-b.at, -1), 1))
+		case a.joins && !b.joins:
+			return -1
+		case b.joins && !a.joins:
+			return 1
+		}
+		return 0
+	})
+	depth := 0
+	for i := range steps {
+		if steps[i].joins {
+			depth++
+		} else {
+			depth--
+		}
+		steps[i].depth = depth
+	}
+	return steps
 }
 
 // lateSends are the send times of the requests that missed the TTFT target or were lost, ascending.

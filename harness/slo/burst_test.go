@@ -10,29 +10,30 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/units"
 )
 
-// One request a second; TTFT is 100 ms but 5 s for those sent from 10 to 14 s; the queue is 1, and 50 from 10 to 17 s.
+// Ten requests a second, each begun after 10 ms and answered 100 ms after it was sent; those of the seconds 10 to 15 wait
+// until second 18.
 func TestWeatherFindsTheRecovery(t *testing.T) {
-	run := &record.Run{Engine: record.Engine{WaitingPeak: 50}}
-	for s := range 30 {
-		ttft, waiting := 100, 1
-		if s >= 10 && s < 15 {
-			ttft = 5000
+	run := &record.Run{}
+	for i := range 300 {
+		sent := 100 * i
+		r := answer(sent, 100, 1)
+		r.Admitted = at(sent + 10)
+		if sent >= 10_000 && sent < 15_000 {
+			r.Admitted, r.First, r.Last = at(18_000), at(18_050), at(18_200)
 		}
-		if s >= 10 && s < 18 {
-			waiting = 50
-		}
-		run.Requests = append(run.Requests, answer(1000*s, ttft, 1))
-		run.Samples = append(run.Samples, record.Sample{At: at(1000 * s), Waiting: waiting})
+		run.Requests = append(run.Requests, r)
 	}
 	w := Weather(run, Burst{From: at(10_000), To: at(12_000)}, Target{TTFT: time.Second})
 	require.True(t, w.Recovers)
-	require.Equal(t, 6*units.Second, w.Recovered)
+	require.Equal(t, 6*units.Second, w.Recovered, "the queue is back at one when the fifty that waited have begun")
 	require.Equal(t, 1, w.QueueBefore)
-	require.Equal(t, 50, w.PeakQueue)
+	require.Equal(t, 51, w.PeakQueue, "fifty, and the one that is sent as they begin")
 	require.Equal(t, 100*units.Millisecond, w.Before.P99)
-	require.Equal(t, 5*units.Second, w.During.P99)
-	require.Equal(t, int64(18), w.After.N)
+	require.Equal(t, int64(20), w.During.N)
 
 	never := Weather(run, Burst{From: at(10_000), To: at(12_000)}, Target{TTFT: time.Millisecond})
-	require.False(t, never.Recovers)
+	require.GreaterOrEqual(t, never.Recovered, 17_900*units.Millisecond, "not before the last request, which is late too")
+	quiet := Weather(run, Burst{From: at(20_000), To: at(21_000)}, Target{TTFT: 10 * time.Second})
+	require.True(t, quiet.Recovers)
+	require.Less(t, quiet.Recovered, 100*units.Millisecond)
 }

@@ -99,7 +99,7 @@ func columns() []suite.Column {
 		{Name: "cv", Of: func(r suite.Result) float64 { return r.Summary.ArrivalCV }},
 		suite.Share("met SLO", "slo-met-%", suite.Higher, func(r suite.Result) float64 { return r.Verdict.Share }),
 		suite.Rate("goodput", "goodput/s", func(r suite.Result) float64 { return r.Verdict.GoodputPerSec }),
-		suite.Count("queue", "queue-peak", func(r suite.Result) int { return r.Run.Engine.WaitingPeak }),
+		suite.Count("queue", "queue-peak", func(r suite.Result) int { return slo.Weather(r.Run, slo.Burst{}, target).PeakQueue }),
 		suite.Percentile("before", "", weather(func(w slo.Weathered) stats.Dist { return w.Before }), suite.P99),
 		suite.Percentile("during", "ttft-during-p99-ns", weather(func(w slo.Weathered) stats.Dist { return w.During }), suite.P99),
 		suite.Percentile("after", "ttft-after-p99-ns", weather(func(w slo.Weathered) stats.Dist { return w.After }), suite.P99),

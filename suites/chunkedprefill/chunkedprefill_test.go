@@ -76,7 +76,7 @@ func spec() suite.Spec {
 				g.set(&d.Engine)
 				s.Cases = append(s.Cases, suite.Case{
 					Name: name(model, prompt, g.name), On: d,
-					Play: among(prompt), Also: []workload.Workload{alone(prompt)}, Want: want(g.name, prompt),
+					Play: among(prompt), Also: []workload.Workload{alone(prompt)}, Want: want(model, g.name, prompt),
 				})
 			}
 			s.Promises = append(s.Promises, aloneNeverFaster(model, prompt))
@@ -89,17 +89,22 @@ func spec() suite.Spec {
 	return s
 }
 
-// stallMs is the longest that a reader of a streamed answer should wait for the next token.
-const stallMs = 100
+// stallMs is the longest that a reader of a streamed answer should wait for the next token: some ten steps of the model.
+func stallMs(model string) float64 {
+	if model == "0.5b" {
+		return 40
+	}
+	return 100
+}
 
 // want: small chunks keep the stall short; a long prompt in one piece must not, or the promise would be empty.
-func want(strategy string, prompt int) suite.Want {
-	short := suite.Keeps("longest stall in ms", func(r suite.Result) float64 { return longestStall(r).Milliseconds() }, 0, stallMs)
+func want(model, strategy string, prompt int) suite.Want {
+	short := suite.Keeps("longest stall in ms", func(r suite.Result) float64 { return longestStall(r).Milliseconds() }, 0, stallMs(model))
 	switch {
 	case strategy == "small_chunk" || strategy == "medium_chunk" || strategy == "adaptive":
 		return suite.All(suite.Completes(), short)
 	case strategy == "no_chunking" && prompt == 8192:
-		return suite.All(suite.Completes(), suite.Want{Says: fmt.Sprintf("stalls its decodes for more than %d ms", stallMs), Check: func(r suite.Result) error {
+		return suite.All(suite.Completes(), suite.Want{Says: fmt.Sprintf("stalls its decodes for more than %g ms", stallMs(model)), Check: func(r suite.Result) error {
 			if short.Check(r) == nil {
 				return fmt.Errorf("the longest stall is %v", longestStall(r))
 			}
