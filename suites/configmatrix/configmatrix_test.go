@@ -75,9 +75,6 @@ var physical = suite.All(
 
 func rps(r suite.Result) float64 { return r.Summary.RequestThroughput }
 
-// steady is the rate without warm-up and drain, which a job of few batches never leaves.
-func steady(r suite.Result) float64 { return r.Summary.Steady.RequestThroughput }
-
 func spec() suite.Spec {
 	return suite.Spec{
 		Asks:    "Which batch size and concurrency does a batch job want, and is the day long enough for its rows?",
@@ -96,7 +93,7 @@ func columns() []suite.Column {
 		suite.Count("ok", "", func(r suite.Result) int { return r.Summary.Completed }),
 		suite.Count("failed", "failed-requests", func(r suite.Result) int { return r.Summary.Failed }),
 		suite.Rate("req/s", "req/s", rps),
-		suite.Rate("steady", "steady-req/s", steady),
+		suite.Rate("steady", "steady-req/s", func(r suite.Result) float64 { return r.Summary.Steady.RequestThroughput }),
 		suite.Rate("out tok/s", "out-tok/s", func(r suite.Result) float64 { return r.Summary.OutputThroughput }),
 		suite.Rate("tok/s", "tok/s", func(r suite.Result) float64 { return r.Summary.TotalThroughput }),
 		suite.Percentile("TTFT50", "ttft-p50-ns", suite.TTFT, suite.P50),
@@ -115,8 +112,7 @@ func columns() []suite.Column {
 	}
 }
 
-func TestConfigMatrix(t *testing.T) { suite.Run(t, spec()) }
-
+func TestConfigMatrix(t *testing.T)      { suite.Run(t, spec()) }
 func BenchmarkConfigMatrix(b *testing.B) { suite.Bench(b, spec()) }
 
 // TestMemory asks how each GPU divides.
