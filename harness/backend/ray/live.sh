@@ -40,7 +40,7 @@ inside() {
 	left=$(ps -eo args | grep -E 'raylet|gcs_server|^ray::|pipe\.py' | grep -v grep || true)
 	[ -z "$left" ] || { echo "live-ray: left running: $left"; code=1; }
 	[ -z "$(ss -Hltn)" ] || { echo "live-ray: still listening: $(ss -Hltn)"; code=1; }
-	[ $code -ne 0 ] || echo "live-ray: nothing left running, nothing listening"
+	[ -n "$left$(ss -Hltn)" ] || echo "live-ray: nothing left running, nothing listening"
 	return $code
 }
 

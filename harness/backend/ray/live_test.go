@@ -5,6 +5,7 @@ package ray
 import (
 	"net"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,7 +15,9 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/backend/sim"
 	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/failure"
+	"github.com/testing-symbiote/symbiote/harness/record"
 	"github.com/testing-symbiote/symbiote/harness/serve"
+	"github.com/testing-symbiote/symbiote/harness/units"
 	"github.com/testing-symbiote/symbiote/harness/workload"
 )
 
@@ -61,8 +64,22 @@ func long(n int) workload.Rows {
 	return workload.Rows{Count: n, Prompt: workload.Uniform{Min: 60, Max: 200}, Output: workload.Uniform{Min: 150, Max: 250}}
 }
 
-// enough is the share of the cores' time that must be to spare for times to be held against the simulation.
-const enough = 0.25
+// overrun is by how much the answers of a tenth of the rows took longer than in simulation, where the same engine served
+// them: what is above 10 ms and a hundredth of an answer's time is the machine's doing, not the pipeline's.
+func overrun(measured, simulated *record.Run) (p90, allowed time.Duration) {
+	byID := map[int]units.Span{}
+	var total units.Span
+	for _, r := range simulated.Requests {
+		byID[r.ID] = r.Last.Sub(r.Sent)
+		total += byID[r.ID]
+	}
+	var over []time.Duration
+	for _, r := range measured.Requests {
+		over = append(over, (r.Last.Sub(r.Sent) - byID[r.ID]).Duration())
+	}
+	slices.Sort(over)
+	return over[len(over)*9/10].Round(time.Millisecond), 10*time.Millisecond + (total / units.Span(100*len(byID))).Duration()
+}
 
 // oneServer sends the requests of all actors to the same engine, as an HTTP pipeline does.
 type oneServer struct{ workload.Pipeline }
@@ -113,11 +130,12 @@ func TestLiveAgainstTheSimulation(t *testing.T) {
 			mean, peak := InFlight(r.Run)
 			meanSim, peakSim := InFlight(predicted)
 			spare := idle()
-			t.Logf("makespan %.2f s, simulated %.2f (%+.1f %%) · rows in flight %.2f, simulated %.2f (%+.1f %%), peak %d, simulated %d · job %v, cores idle %.0f %%",
-				span, model, 100*(model/span-1), mean, meanSim, 100*(meanSim/mean-1), peak, peakSim, r.End.Ran, 100*spare)
+			late, allowed := overrun(r.Run, predicted)
+			t.Logf("makespan %.2f s, simulated %.2f (%+.1f %%) · rows in flight %.2f, simulated %.2f (%+.1f %%), peak %d, simulated %d · job %v, cores idle %.0f %%, answers' overrun %v",
+				span, model, 100*(model/span-1), mean, meanSim, 100*(meanSim/mean-1), peak, peakSim, r.End.Ran, 100*spare, late)
 			require.Equal(t, peak, peakSim, "peak")
-			if spare < enough {
-				t.Skipf("the cores were idle for %.0f %% of the run, want %.0f: a busy machine sets the pace, times are not held against the simulation", 100*spare, 100*enough)
+			if late > allowed {
+				t.Skipf("a tenth of the answers took %v longer than simulated, want at most %v: a busy machine sets the pace, times are not held against the simulation", late, allowed)
 			}
 			require.InEpsilon(t, span, model, 0.10, "makespan")
 			require.InEpsilon(t, mean, meanSim, 0.15, "mean rows in flight")
