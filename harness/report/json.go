@@ -34,7 +34,7 @@ const reportSchema = 1
 
 // document starts every JSON document: its form, when, from what.
 func (f *Facts) document() object {
-	return object{"schema_version": reportSchema, "timestamp": f.Stamp, "provenance": f.provenance()}
+	return object{"schema_version": reportSchema, "timestamp": f.Stamp, "provenance": f.provenance(), "claims": f.claimRows()}
 }
 
 func (f *Facts) provenance() object {
@@ -155,8 +155,7 @@ func (f *Facts) testReport() object {
 	o["failure_diagnosis"] = f.diagnosed("configmatrix")
 	o["recommendations"] = recommended(f.configurations())
 	o["performance_metrics"] = object{"throughput_by_category": f.categories(), "sla": f.slaRows()}
-	o["claims"] = f.claimRows()
-	o["tables"] = append(tablesOf(f.matrixSections(nil)), tablesOf(append(f.summarySections(nil), f.claimsSection()))...)
+	o["tables"] = append(tablesOf(f.matrixSections(nil)), tablesOf([]section{f.claimsOf("the configuration matrix", "configmatrix"), f.claimsSection()})...)
 	return o
 }
 
@@ -213,7 +212,7 @@ func (f *Facts) advancedReport() object {
 	}
 	o["failure_diagnosis"] = f.diagnosed("burstiness", "oom", "kvcache", "storage", "chunkedprefill")
 	o["recommendations"] = f.findings("burstiness", "oom")
-	o["tables"] = tablesOf(f.advancedSections(nil))
+	o["tables"] = tablesOf(append(f.advancedSections(nil), f.claimsOf("bursts and memory limits", "burstiness", "oom")))
 	return o
 }
 
@@ -227,7 +226,7 @@ func (f *Facts) phaseReport(suite string) object {
 	if suite == "kvcache" {
 		sections = f.kvSections(nil)
 	}
-	o["tables"] = tablesOf(sections)
+	o["tables"] = tablesOf(append(sections, f.claimsOf("this phase", suite)))
 	return o
 }
 
@@ -287,7 +286,6 @@ func (f *Facts) finalReport() object {
 	o["key_metrics"] = object{"tests": all, "phases": phases, "claims": f.claimRows()["tally"]}
 	o["performance_highlights"] = object{"configurations": recommended(f.configurations()), "sla": f.slaRows()}
 	o["production_readiness"] = f.readiness()
-	o["claims"] = f.claimRows()
 	o["tables"] = tablesOf(f.summarySections(nil))
 	if f.Serving != nil {
 		o["model_error"] = f.Serving.Metrics

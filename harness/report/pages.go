@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/testing-symbiote/symbiote/harness/claims"
 )
 
 // The Markdown files, by the names of the reports that this project grew from.
@@ -17,19 +15,21 @@ const (
 	storageFile  = "SYMBIOTE_MODEL_STORAGE_ANALYSIS.md"
 	prefillFile  = "SYMBIOTE_CHUNKED_PREFILL_ANALYSIS.md"
 	indexFile    = "TESTING_ARTIFACTS_INDEX.md"
+	claimsFile   = "CLAIMS_LEDGER.md"
 )
 
-// pages are the seven documents for people. Each section stands in one of them only, so index.html can hold all.
+// pages are the documents for people. Each section stands in one of them only, so index.html can hold all.
 func (f *Facts) pages() []page {
 	pics := f.pictures()
 	return []page{
 		{summaryFile, "Testing Symbiote: summary", "decision makers", "Nothing here is approved. For each promise there is a verdict, what it rests on, and how wrong the model may be.",
-			append(f.summarySections(pics), f.claimsSection())},
-		{fixesFile, "Configuration matrix and configurations", "engineers", "Phase 1: which batch size and concurrency a batch job on Ray Data and vLLM wants.", f.matrixSections(pics)},
-		{advancedFile, "Bursts and memory limits", "engineers", "Phases 2 and 3: what happens in a burst, and what starts at all.", f.advancedSections(pics)},
-		{kvFile, "KV-cache stress", "engineers", "Phase 4: what breaks first when the KV cache is under stress.", f.kvSections(pics["usage"])},
-		{storageFile, "Model weight storage", "architects", "Phase 5: which model fits which GPU in which quantization.", f.phaseSections("storage", pics["storage"])},
-		{prefillFile, "Chunked prefill", "platform engineers", "Phase 6: what a long prompt does to those who are decoding, and what chunking buys. Chunking cannot make a lone prompt faster; it spares the others.", f.phaseSections("chunkedprefill", pics["stall"])},
+			append(f.summarySections(pics), f.claimsOf("all phases", ""))},
+		{fixesFile, "Configuration matrix and configurations", "engineers", "Phase 1: which batch size and concurrency a batch job on Ray Data and vLLM wants.", append(f.matrixSections(pics), f.claimsOf("the configuration matrix", "configmatrix"))},
+		{advancedFile, "Bursts and memory limits", "engineers", "Phases 2 and 3: what happens in a burst, and what starts at all.", append(f.advancedSections(pics), f.claimsOf("bursts and memory limits", "burstiness", "oom"))},
+		{kvFile, "KV-cache stress", "engineers", "Phase 4: what breaks first when the KV cache is under stress.", append(f.kvSections(pics["usage"]), f.claimsOf("the KV cache", "kvcache"))},
+		{storageFile, "Model weight storage", "architects", "Phase 5: which model fits which GPU in which quantization.", append(f.phaseSections("storage", pics["storage"]), f.claimsOf("weight storage", "storage"))},
+		{prefillFile, "Chunked prefill", "platform engineers", "Phase 6: what a long prompt does to those who are decoding, and what chunking buys. Chunking cannot make a lone prompt faster; it spares the others.", append(f.phaseSections("chunkedprefill", pics["stall"]), f.claimsOf("chunked prefill", "chunkedprefill"))},
+		{claimsFile, "Claims ledger", "everybody", "What the two reports that this project grew from assert in numbers, and what became of each claim here.", []section{f.claimsSection()}},
 		{indexFile, "What is in this folder", "everybody", "", f.indexSections()},
 	}
 }
@@ -288,34 +288,17 @@ func (f *Facts) source(suite string) string {
 	return ""
 }
 
-func (f *Facts) claimsSection() section {
-	t := &table{Title: "Claims", Columns: []string{"claim", "where", "says", "found here", "verdict", "why"}, Source: "Recomputed from the documents' own figures, or from the cases of these results: see `harness/claims`."}
-	for _, r := range f.Rulings {
-		found := "–"
-		if r.Found != nil {
-			found = figure(*r.Found) + " " + r.Unit
-		}
-		t.add(r.Plain(), r.Where, strings.TrimSpace(string(r.Rel)+" "+figure(r.Claimed)+" "+r.Unit), found, string(r.Verdict), r.Reason)
-	}
-	var tally []string
-	for _, c := range claims.Tally(f.Rulings) {
-		tally = append(tally, fmt.Sprintf("%s %d", c.Verdict, c.N))
-	}
-	return section{Title: "Claims ledger", Text: []string{
-		fmt.Sprintf("What the two reports that this project grew from assert in numbers, %d claims: %s.", len(f.Rulings), strings.Join(tally, ", ")),
-		"“Arithmetic wrong” contradicts its own inputs; “not reproduced” is what our models say otherwise; a rate or time holds within 25 %, the bound of the models' backtests."}, Table: t}
-}
-
 func (f *Facts) indexSections() []section {
 	link := func(name string) string { return "[" + name + "](" + name + ")" }
 	people := &table{Title: "For people", Columns: []string{"file", "for", "holds"}}
 	people.add(link("index.html"), "everybody", "all of the below with pictures")
 	for _, p := range []struct{ file, who, holds string }{
-		{summaryFile, "decision makers", "readiness, a day's volume, the model's error, risks, checklist, claims ledger"},
+		{summaryFile, "decision makers", "readiness, a day's volume, the model's error, risks, checklist"},
 		{fixesFile, "engineers", "phase 1: configuration matrix, chosen configurations"},
 		{advancedFile, "engineers", "phases 2 and 3: bursts, memory limits, failure modes"},
 		{kvFile, "engineers", "phase 4: KV-cache stress"}, {storageFile, "architects", "phase 5: model weight storage"},
 		{prefillFile, "platform engineers", "phase 6: chunked prefill"},
+		{claimsFile, "everybody", "each numeric claim of the older reports, recomputed or held against these results"},
 	} {
 		people.add(link(p.file), p.who, p.holds)
 	}

@@ -176,7 +176,7 @@ func (f *Facts) pareto() *plot {
 	all = append(all, series{Name: "front of " + all[0].Name + ": nothing is faster and sooner", Points: front})
 	return draw("pareto", "Throughput against latency: the Pareto front",
 		"Up is more requests a second, left is a sooner last token. Beyond the bend, more rows in flight buy little throughput for much latency. Labels: batch_size, concurrency.",
-		axis{Label: "E2EL p99, s"}, axis{Label: "requests a second"}, all, nil, nil)
+		axis{Label: "E2EL p99, s"}, axis{Label: "requests a second (not from zero)", Tight: true}, all, nil, nil)
 }
 
 // stalls draws the longest pause of the decodes against the size of the prompt's chunks.

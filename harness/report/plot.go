@@ -19,6 +19,7 @@ type plot struct {
 type axis struct {
 	Label  string
 	Log    bool
+	Tight  bool // zero is not on it
 	lo, hi float64
 	fixed  bool // lo and hi are given
 }
@@ -57,7 +58,10 @@ type canvas struct {
 	x, y     axis
 	bottom   float64
 	plotLeft float64
+	labels   []box // that stand already
 }
+
+type box struct{ x, y, w float64 }
 
 func (c *canvas) px(x float64) float64 {
 	return c.plotLeft + c.x.share(x)*(width-c.plotLeft-right)
@@ -92,6 +96,8 @@ func (a axis) fit(values []float64) axis {
 		}
 	case a.Log:
 		a.lo, a.hi = lo/1.15, hi*1.15
+	case a.Tight:
+		a.lo, a.hi = lo-(hi-lo)*0.1, hi+(hi-lo)*0.1
 	default:
 		a.lo, a.hi = min(0, lo), hi*1.05
 	}
@@ -167,11 +173,15 @@ func (c *canvas) frame() {
 	}
 }
 
-// legend names the series below the plot area, two or three a line.
-func (c *canvas) legend(from float64, names []string) {
+// legend names the series below the plot area, two a line.
+func (c *canvas) legend(from float64, names []string, dots map[string]bool) {
 	for i, n := range names {
 		x, y := c.plotLeft+float64(i%2)*(width-c.plotLeft)/2, from+float64(i/2)*legendLine
-		fmt.Fprintf(c, `<line class="s%d line" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`, i%colours, x, y-4, x+22, y-4)
+		if dots[n] {
+			fmt.Fprintf(c, `<circle class="s%d dot" cx="%.1f" cy="%.1f" r="4"/>`, i%colours, x+11, y-4)
+		} else {
+			fmt.Fprintf(c, `<line class="s%d line" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`, i%colours, x, y-4, x+22, y-4)
+		}
 		c.text(x+28, y, "tick", n)
 	}
 }
@@ -185,11 +195,12 @@ func (c *canvas) done(id, title, caption string) *plot {
 func draw(id, title, caption string, x, y axis, all []series, spans []span, levels []level) *plot {
 	var xs, ys []float64
 	var names []string
-	colour := map[string]int{}
+	colour, dots := map[string]int{}, map[string]bool{}
 	for _, s := range all {
 		if _, known := colour[s.Name]; !known {
 			colour[s.Name] = len(names)
 			names = append(names, s.Name)
+			dots[s.Name] = s.Dots
 		}
 		for _, p := range s.Points {
 			xs, ys = append(xs, p.x), append(ys, p.y)
@@ -218,7 +229,7 @@ func draw(id, title, caption string, x, y axis, all []series, spans []span, leve
 	for _, s := range all {
 		c.series(s, colour[s.Name]%colours)
 	}
-	c.legend(height+10, names)
+	c.legend(height+10, names, dots)
 	return c.done(id, title, caption)
 }
 
@@ -226,12 +237,8 @@ func (c *canvas) series(s series, colour int) {
 	if s.Dots {
 		for i, p := range s.Points {
 			fmt.Fprintf(c, `<circle class="s%d dot" cx="%.1f" cy="%.1f" r="4"/>`, colour, c.px(p.x), c.py(p.y))
-			if i < len(s.Labels) && s.Labels[i] != "" {
-				place, dx := "tick", 7.0
-				if c.px(p.x) > width-180 {
-					place, dx = "tick end", -7
-				}
-				c.text(c.px(p.x)+dx, c.py(p.y)-5, place, s.Labels[i])
+			if i < len(s.Labels) {
+				c.label(c.px(p.x), c.py(p.y), s.Labels[i])
 			}
 		}
 		return
@@ -245,6 +252,31 @@ func (c *canvas) series(s series, colour int) {
 		fmt.Fprintf(&d, "%s%.1f %.1f", command, c.px(p.x), c.py(p.y))
 	}
 	fmt.Fprintf(c, `<path class="s%d line" d="%s"/>`, colour, d.String())
+}
+
+// label writes beside a dot, above or below it, and not at all where it would cover another label.
+func (c *canvas) label(x, y float64, s string) {
+	w := 7 * float64(len(s))
+	class, from := "tick", x+7
+	if x > width-150 {
+		class, from = "tick end", x-7-w
+	}
+	for _, dy := range []float64{-5, 13} {
+		free := true
+		for _, b := range c.labels {
+			free = free && (from > b.x+b.w || from+w < b.x || math.Abs(y+dy-b.y) > 12)
+		}
+		if !free {
+			continue
+		}
+		c.labels = append(c.labels, box{from, y + dy, w})
+		if class == "tick" {
+			c.text(from, y+dy, class, s)
+		} else {
+			c.text(from+w, y+dy, class, s)
+		}
+		return
+	}
 }
 
 // shortFigure prints a tick.

@@ -2,7 +2,7 @@
 //
 //	results, err := report.Read("results")    // what `go test ./suites/... -results results` left
 //	facts, err := report.Gather(results, now) // every figure is computed here, once
-//	err = facts.Write("out")                  // six JSON documents, seven Markdown files, index.html
+//	err = facts.Write("out")                  // six JSON documents, eight Markdown files, index.html
 //
 // A figure is a fact of one case and keeps the text in which the golden table shows it, so that the forms cannot
 // differ. The reports have no "approved": a verdict per promise says what it rests on and how wrong the model is.

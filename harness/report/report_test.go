@@ -139,7 +139,7 @@ func TestKeysOfTheSeeds(t *testing.T) {
 			require.NotNil(t, at, "%s: %s", name, key)
 		}
 	}
-	for _, name := range []string{summaryFile, fixesFile, advancedFile, kvFile, storageFile, prefillFile, indexFile, "index.html"} {
+	for _, name := range []string{summaryFile, fixesFile, advancedFile, kvFile, storageFile, prefillFile, indexFile, claimsFile, "index.html"} {
 		require.NotEmpty(t, files[name], name)
 	}
 }

@@ -57,7 +57,7 @@ await tab.keyboard.press('Enter')
 if (!(await tab.evaluate(() => location.hash === '#main'))) wrong.push('the skip link does not lead to #main')
 
 await tab.emulateMedia({ media: 'print' })
-await tab.pdf({ path: join(pictures, 'print.pdf'), format: 'A4', printBackground: true, margin: { top: '12mm', bottom: '12mm', left: '10mm', right: '10mm' } })
+await tab.pdf({ path: join(pictures, 'print.pdf'), preferCSSPageSize: true, printBackground: true })
 await browser.close()
 rmSync(profile, { recursive: true, force: true })
 for (const w of wrong) console.error(w)
