@@ -111,10 +111,12 @@ func Run(t *testing.T, s Spec) Results {
 	defer cases.wait()
 	results, kept := make(Results, len(s.Cases)), make([]error, len(s.Cases))
 	done := 0
+	var skipped []string
 	for i, c := range s.Cases {
 		t.Run(c.Name, func(t *testing.T) {
 			r, err := cases.result(i)
 			if errors.Is(err, errors.ErrUnsupported) {
+				skipped = append(skipped, c.Name)
 				t.Skipf("%s: not on this backend: %v", c.Name, err)
 			}
 			if err != nil {
@@ -123,11 +125,17 @@ func Run(t *testing.T, s Spec) Results {
 			done++
 			results[i] = r
 			s.attributes(t, r)
+			for _, line := range r.remarks() {
+				t.Log(line)
+			}
 			if err := c.Want.check(r); err != nil {
 				kept[i] = err
 				t.Errorf("%s: want that it %s: %v", c.Name, c.Want.Says, err)
 			}
 		})
+	}
+	if len(skipped) > 0 {
+		t.Logf("%d of %d cases were not played, because this server cannot: %s", len(skipped), len(s.Cases), strings.Join(skipped, ", "))
 	}
 	if done < len(s.Cases) {
 		return nil // a part of the table is no table
