@@ -164,6 +164,8 @@ func TestLiveFaults(t *testing.T) {
 		{"http 429, not retried", workload.HTTP, once(serve.Status, 429), Options{}, Tally{Asked: 64, Lost: 64}, failure.Overloaded},
 		{"http 429, a task may fail", workload.HTTP, once(serve.Status, 429), Options{MaxErroredBlocks: 1}, Tally{Asked: 64, OK: 48, Lost: 16, LostSent: 16}, failure.None},
 		{"http 500 with JSON is an answer", workload.HTTP, once(serve.Status, 500), Options{}, Tally{Asked: 64, OK: 63, Failed: 1}, failure.None},
+		{"http reset, not retried", workload.HTTP, once(serve.Reset, 0), Options{}, Tally{Asked: 64, Lost: 64}, failure.ConnectionLost},
+		{"vllm engine dies, and is there again", workload.VLLM, once(serve.Reset, 0), Options{}, Tally{Asked: 64, OK: 64, Resent: 16}, failure.None},
 		{"vllm 400, the job fails", workload.VLLM, once(serve.Status, 400), Options{}, Tally{Asked: 64, Lost: 64}, failure.Unknown},
 		{"vllm 400, goes on", workload.VLLM, once(serve.Status, 400), Options{ShouldContinueOnError: true}, Tally{Asked: 64, OK: 63, Failed: 1}, failure.None},
 		{"vllm 400, a task may fail", workload.VLLM, once(serve.Status, 400), Options{MaxErroredBlocks: 1}, Tally{Asked: 64, OK: 48, Lost: 16, LostSent: 16}, failure.None},
