@@ -14,7 +14,7 @@ SUITES  := ./suites/...
 export TAGS
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race golden lint fma laws fuzz bench bench-base bench-compare bench-aa live live-cpu live-ray clean
+.PHONY: help run test race golden lint fma laws fuzz bench bench-base bench-compare bench-aa gate-trial live live-cpu live-ray clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ bench-compare: ## judge this tree against BASE: benchstat for people, the gate f
 
 bench-aa: ## this machine's noise floor: the same binary against itself, COUNT times
 	@.ci/bench.sh aa $(RESULTS) '$(BENCH)' '$(COUNT)'
+
+gate-trial: ## try the gate on host times here: slowdowns found, false alarms raised; takes minutes
+	$(GO) test -count=1 -timeout 1h -v -run 'Slower|NoAlarm' ./harness/gate -slow
 
 live: ## run the suites on a live vLLM: SYMBIOTE_ENDPOINT names a server, or SYMBIOTE_VLLM a command that starts one
 	$(GO) test -tags gpu -count=1 -timeout $(LIVETIME) $(SUITES)

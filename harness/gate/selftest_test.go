@@ -134,24 +134,11 @@ func TestASlowerSimulatorIsFound(t *testing.T) {
 	if !*slow {
 		t.Skip("takes a minute; run it with -slow")
 	}
-	const cases, times, pairs = "ConfigMatrix/stress_0.5b_512_8", 5, 10
 	base, slower := build(t), build(t, aFifthSlower)
-	round := func(a, b string) gate.Report {
-		var old, new strings.Builder
-		for i := range pairs {
-			first, second := &old, &new
-			x, y := a, b
-			if i%2 == 1 {
-				first, second, x, y = second, first, y, x
-			}
-			first.WriteString(bench(t, x, cases, times, ""))
-			second.WriteString(bench(t, y, cases, times, ""))
-		}
-		return judge(t, old.String(), new.String())
-	}
+	const cases = "ConfigMatrix/stress_0.5b_512_8"
 	found, false_ := 0, 0
 	for i := range 12 {
-		hit, control := round(base, slower), round(base, base)
+		hit, control := pairs(t, base, slower, cases, 5), pairs(t, base, base, cases, 5)
 		if hit.Code() == 1 {
 			found++
 		}
@@ -162,6 +149,51 @@ func TestASlowerSimulatorIsFound(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, found, 11, "of 12 slowdowns found")
 	require.Zero(t, false_, "false alarms of 12")
+}
+
+// TestTheSameCodeRaisesNoAlarm compares this code's host times with themselves 200 times: 20 rounds of ten interleaved
+// pairs, five cases, two clocks.
+func TestTheSameCodeRaisesNoAlarm(t *testing.T) {
+	if !*slow {
+		t.Skip("takes minutes; run it with -slow")
+	}
+	binary := build(t)
+	red, unmeasurable, compared := 0, 0, 0
+	for i := range 20 {
+		r := pairs(t, binary, binary, quick, 3)
+		for _, row := range r.Rows {
+			if row.Class != gate.Time {
+				continue
+			}
+			compared++
+			switch row.Status {
+			case gate.Regressed:
+				red++
+				t.Logf("round %d: false alarm: %s %+.1f%%", i+1, row.Key, row.Delta)
+			case gate.Unmeasurable:
+				unmeasurable++
+			}
+		}
+	}
+	t.Logf("%d comparisons: %d false alarms, %d said to be unmeasurable", compared, red, unmeasurable)
+	require.GreaterOrEqual(t, compared, 200)
+	require.LessOrEqual(t, red, 1)
+}
+
+// pairs runs two binaries ten times each, old new, new old, …, and judges them.
+func pairs(t *testing.T, a, b, cases string, times int) gate.Report {
+	t.Helper()
+	var old, new strings.Builder
+	for i := range 10 {
+		if i%2 == 0 {
+			old.WriteString(bench(t, a, cases, times, ""))
+			new.WriteString(bench(t, b, cases, times, ""))
+		} else {
+			new.WriteString(bench(t, b, cases, times, ""))
+			old.WriteString(bench(t, a, cases, times, ""))
+		}
+	}
+	return judge(t, old.String(), new.String())
 }
 
 // hostTime says how the time of a report's one benchmark moved.
