@@ -16,6 +16,7 @@ type value struct {
 	list   []*value
 	fields map[string]*value // nil unless an object
 	keys   []string          // in file order
+	keyAt  []int             // where each stood
 	isList bool
 }
 
@@ -74,7 +75,7 @@ func (f *file) value(dec *json.Decoder) (*value, error) {
 			if v.fields[k], err = f.value(dec); err != nil {
 				return nil, err
 			}
-			v.keys = append(v.keys, k)
+			v.keys, v.keyAt = append(v.keys, k), append(v.keyAt, key.at)
 		}
 		_, err = dec.Token()
 	case json.Delim('['):
@@ -223,12 +224,12 @@ func (f *file) only(v *value, known ...string) {
 		return
 	}
 keys:
-	for _, k := range v.keys {
+	for i, k := range v.keys {
 		for _, want := range known {
 			if k == want {
 				continue keys
 			}
 		}
-		f.fault(v.fields[k].at, "unknown field %q, want one of %s", k, strings.Join(known, ", "))
+		f.fault(v.keyAt[i], "unknown field %q, want one of %s", k, strings.Join(known, ", "))
 	}
 }

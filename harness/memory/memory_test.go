@@ -36,6 +36,7 @@ func TestBlockCounts(t *testing.T) {
 		{"Llama-3.1-70B", "h100-sxm", "0.15.1", lite(4, 2048), 30251, 30425},
 		{"Llama-3.1-70B", "h100-sxm", "0.15.1", lite(4, 8192), 30251, 30425},
 		{"Qwen2.5-7B", "h100-sxm", "0.15.1", lite(1, 2048), 65368, 65368},
+		{"Llama-3.1-8B", "rtx-4090", "0.19.0", deploy.Engine{MaxModelLen: 32768}, 2588, 2588},
 	} {
 		c.engine.GPUMemoryUtilization = 0.9
 		p, err := memory.For(on(t, c.model, c.gpu, c.version, c.engine))

@@ -23,7 +23,7 @@ func weightsOf(d deploy.Deployment, s stage) units.Bytes { return load(d, s, 0).
 
 // load lays out the stage's tensors in the given room.
 func load(d deploy.Deployment, s stage, room units.Bytes) allocator {
-	l := loader{a: allocator{room: room},m: d.Model, tp: d.Engine.TensorParallelSize, width: width(d.Engine.DType), quant: quantization(d)}
+	l := loader{a: allocator{room: room}, m: d.Model, tp: d.Engine.TensorParallelSize, width: width(d.Engine.DType), quant: quantization(d)}
 	if d.Version().AtLeast(24, 0) {
 		l.a.splitLimit = midSegment
 	}

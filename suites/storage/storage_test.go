@@ -3,12 +3,9 @@
 package storage
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"github.com/testing-symbiote/symbiote/golden"
 	"github.com/testing-symbiote/symbiote/harness/memory"
@@ -79,70 +76,6 @@ func cases() []suite.Case {
 	return all
 }
 
-const (
-	production = "production"
-	tight      = "tight"
-	no         = "does not fit"
-)
-
-// need is the KV cache of the load, in blocks and bytes on one GPU.
-func need(p memory.Plan) (int, units.Bytes) {
-	blocks := sequences * units.CeilDiv(tokens, max(1, p.Deployment.Engine.BlockSize))
-	return blocks, units.Bytes(blocks) * p.BlockBytes
-}
-
-// holds says whether the load finds its blocks; the null block is never given out.
-func holds(p memory.Plan) bool {
-	blocks, _ := need(p)
-	return int(p.NumBlocks)-1 >= blocks
-}
-
-// used is the share of the budget that is in use under the load.
-func used(r suite.Result) float64 {
-	p := r.Plan
-	_, kv := need(p)
-	return float64(p.Budget-p.KVCache+kv) / float64(p.Budget)
-}
-
-func verdict(r suite.Result) string {
-	switch {
-	case r.Failure != nil || !holds(r.Plan):
-		return no
-	case used(r) <= 0.85:
-		return production
-	}
-	return tight
-}
-
-func is(want string) suite.Want {
-	return suite.Want{Says: "is " + want, Check: func(r suite.Result) error {
-		if got := verdict(r); got != want {
-			return fmt.Errorf("it is %s: %.1f%% of the budget in use", got, 100*used(r))
-		}
-		if want == no {
-			return nil
-		}
-		return suite.Completes().Check(r)
-	}}
-}
-
-// missing is what the load lacks on each GPU.
-func missing(r suite.Result) units.Bytes {
-	_, kv := need(r.Plan)
-	return max(0, kv-r.Plan.KVCache)
-}
-
-// smallest is the smallest single change under which the load fits, found by planning it.
-func smallest(r suite.Result) string {
-	if verdict(r) != no {
-		return ""
-	}
-	if c, ok := memory.Smallest(r.Case.On, holds); ok {
-		return c.String()
-	}
-	return "none"
-}
-
 func spec() suite.Spec {
 	term := func(name string, of func(memory.Plan) units.Bytes) suite.Column {
 		return suite.Column{Name: name, Of: func(r suite.Result) float64 { return float64(of(r.Plan)) }, Show: golden.GiB}
@@ -196,64 +129,3 @@ func lighter() []suite.Promise {
 func TestStorage(t *testing.T) { suite.Run(t, spec()) }
 
 func BenchmarkStorage(b *testing.B) { suite.Bench(b, spec()) }
-
-// planned is a result without a run.
-func planned(c suite.Case) suite.Result {
-	p, err := memory.For(c.On)
-	r := suite.Result{Case: c, Plan: p}
-	errors.As(err, &r.Failure)
-	return r
-}
-
-// TestTiers asks for the smallest GPU that carries a model in production, and how many of them.
-func TestTiers(t *testing.T) {
-	table := golden.Table{
-		Notes:   []string{"The smallest number of GPUs on which the load is in production, by precision. Planned, 4,096 tokens a request, 32 sequences of 2,048."},
-		Columns: append([]string{"model/gpu"}, precisions[:]...),
-	}
-	wide := append(models(), name{"70b", "Llama-3.1-70B"}, name{"mixtral", "Mixtral-8x7B"}, name{"mine", "testdata/mine.json"})
-	for _, m := range wide {
-		for _, g := range gpus() {
-			row := golden.Row{m.short + "/" + g.short}
-			for _, p := range precisions {
-				row = append(row, tier(t, stored(m.id, g.id, p)))
-			}
-			table.Rows = append(table.Rows, row)
-		}
-	}
-	golden.Check(t, table)
-}
-
-func tier(t *testing.T, c suite.Case) string {
-	var last units.Bytes
-	for tp := 1; tp <= 8; tp *= 2 {
-		c.On.Engine.TensorParallelSize = tp
-		if _, _, err := c.On.Resolve(); err != nil {
-			return "-" // heads or groups that cannot be shared
-		}
-		r := planned(c)
-		if last > 0 {
-			require.LessOrEqual(t, r.Plan.Weights, last, "more GPUs never hold more of the weights each")
-		}
-		last = r.Plan.Weights
-		if verdict(r) == production {
-			return fmt.Sprintf("%d", tp)
-		}
-	}
-	return "-"
-}
-
-// A refusal's smallest change really fits.
-func TestSmallestChangeFits(t *testing.T) {
-	for _, c := range cases() {
-		if verdict(planned(c)) != no {
-			continue
-		}
-		change, ok := memory.Smallest(c.On, holds)
-		require.True(t, ok, c.Name)
-		require.NotEmpty(t, change.Flag)
-		p, err := memory.For(change.Plan.Deployment)
-		require.NoError(t, err, c.Name)
-		require.True(t, holds(p), c.Name)
-	}
-}
