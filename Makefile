@@ -14,15 +14,21 @@ SUITES  := ./suites/...
 export TAGS
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race golden lint fma laws fuzz bench bench-base bench-compare bench-aa gate-trial live live-cpu live-ray clean
+.PHONY: help run reports test race golden lint fma laws fuzz bench bench-base bench-compare bench-aa gate-trial live live-cpu live-ray clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
 
-run: ## run every suite on the simulated backend, print its tables, leave reports in out/
-	@rm -rf $(OUT)/results
-	@$(GO) test -count=1 $(SUITES) -results=$(CURDIR)/$(OUT)/results; code=$$?; \
-	for table in $(OUT)/results/*/*.txt; do echo; echo "== $$table"; cat $$table; done; exit $$code
+run: ## run all six phases on the simulated backend, print their tables, write reports: start at out/index.html
+	@rm -rf $(OUT)/results && mkdir -p $(OUT)/results/backtest
+	@$(GO) test -count=1 $(SUITES) -results=$(abspath $(OUT))/results; code=$$?; \
+	for table in $(OUT)/results/*/*.txt; do echo; echo "== $$table"; cat $$table; done; echo; \
+	$(GO) build -o $(OUT)/symbiote ./harness/cmd/symbiote && $(MAKE) -s reports && exit $$code
+
+reports: # hold the models against measured runs, beside the suites' results; a case out of bounds is a result, not an error
+	@cd $(OUT)/results/backtest && for kind in "serving replay/h100.jsonl" "memory starts-h100.csv"; do set -- $$kind; \
+		../../symbiote backtest -json $$1 $(CURDIR)/harness/backtest/testdata/$$2 >$$1.json || test $$? = 1; done
+	@$(OUT)/symbiote report -in $(OUT)/results -out $(OUT)
 
 test: ## run every test
 	@$(GO) tool gotestsum --format pkgname -- ./...
