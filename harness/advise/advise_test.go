@@ -47,19 +47,19 @@ func given(r Report) (names []string) {
 	return names
 }
 
-// 32 seats are too few for 60 requests a second, and the cache is nearly empty: more seats help, and the advice says
+// 16 seats are too few for 80 requests a second, and the cache is nearly empty: more seats help, and the advice says
 // from what to what.
 func TestMoreSeatsHelpAServerThatHasRoom(t *testing.T) {
 	d := on(t, "Qwen/Qwen2.5-0.5B-Instruct", "a100-40gb-sxm")
-	d.Engine.MaxNumSeqs = 32
-	try := simulated(t, workload.BatchChat(2000).At(workload.Poisson{Rate: 60}))
+	d.Engine.MaxNumSeqs = 16
+	try := simulated(t, workload.BatchChat(2000).At(workload.Poisson{Rate: 80}))
 	e, err := try(d)
 	require.NoError(t, err)
 	rep, err := On(e, Rules(), try)
 	require.NoError(t, err)
 	require.Contains(t, given(rep), "more seats")
 	a := rep.Given[0]
-	require.Equal(t, "raise --max-num-seqs from 32 to 128", a.What)
+	require.Equal(t, "raise --max-num-seqs from 16 to 64", a.What)
 	require.Greater(t, a.After.Share, a.Before.Share)
 	require.Greater(t, a.After.Goodput, a.Before.Goodput)
 	require.NotContains(t, given(rep), "fewer seats", "nothing was preempted")

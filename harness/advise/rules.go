@@ -31,9 +31,11 @@ func seatsAndBudget() []Rule {
 			return fmt.Sprintf("up to %d waited, KV usage peaked at %.0f%%", s.WaitingPeak, 100*s.UsagePeak),
 				e.Failure == nil && s.WaitingPeak > 0 && s.UsagePeak < 0.5
 		}, func(d *deploy.Deployment) string {
+			freeActive(d)
 			return raise(&d.Engine.MaxNumSeqs, min(4*d.Engine.MaxNumSeqs, d.Engine.MaxNumBatchedTokens), "--max-num-seqs")
 		}},
 		{"fewer seats", "preempted requests compute their tokens twice", preempts, func(d *deploy.Deployment) string {
+			freeActive(d)
 			return lower(&d.Engine.MaxNumSeqs, d.Engine.MaxNumSeqs/2, "--max-num-seqs")
 		}},
 		{"larger step budget", "prompts wait for their turn in the step's token budget", func(e Evidence) (string, bool) {
@@ -140,6 +142,13 @@ func failed(e Evidence, classes ...failure.Class) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// freeActive lets --max-num-active-seqs follow --max-num-seqs again where it is only its resolved default.
+func freeActive(d *deploy.Deployment) {
+	if d.Engine.MaxNumActiveSeqs == d.Engine.MaxNumSeqs {
+		d.Engine.MaxNumActiveSeqs = 0
+	}
 }
 
 func raise(n *int, to int, flag string) string {

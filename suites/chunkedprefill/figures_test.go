@@ -30,13 +30,12 @@ func nanoseconds(of func(suite.Result) units.Span) func(suite.Result) float64 {
 	return func(r suite.Result) float64 { return float64(of(r)) / float64(units.Nanosecond) }
 }
 
-// aloneNeverFaster: a lone prompt gains nothing from chunks but what larger matrices lose. The tolerance is that loss:
-// this card's matrix curve is an L40S's, which is measured a quarter less efficient at 8,192 rows than at 256 (a card
-// at its power limit), and the tables are good to 18 %. With a budget that holds the prompt, nothing changes at all.
+// aloneNeverFaster: without chunks a lone prompt is as fast as with any, up to the overhead of one step. The tolerance
+// is 2 %: other budgets pad and capture other step shapes. With a budget that holds the prompt, nothing changes at all.
 func aloneNeverFaster(model string, prompt int) suite.Promise {
-	const tolerance = 1.18
+	const tolerance = 1.02
 	return suite.Promise{
-		Says: fmt.Sprintf("a lone %d-token prompt on %s is not faster in chunks (within 18%%, the error of the kernel tables)", prompt, model),
+		Says: fmt.Sprintf("a lone %d-token prompt on %s is not faster in chunks (within 2%%)", prompt, model),
 		Check: func(rs suite.Results) error {
 			whole := aloneTTFT(rs.Of(name(model, prompt, "no_chunking")))
 			for _, g := range strategies()[1:] {
