@@ -88,7 +88,7 @@ func TestOurFiguresDecide(t *testing.T) {
 			case "configmatrix request_throughput_rps":
 				return []Figure{{"baseline_0.5b_128_2", rate}}
 			case "storage weights_gib":
-				return []Figure{{"storage_7b_h100_int4", weights}, {"storage_7b_h100_fp32", 28}}
+				return []Figure{{"storage_7b_h100_80gb_int4", weights}, {"storage_7b_h100_80gb_fp32", 28}}
 			}
 			return nil
 		}

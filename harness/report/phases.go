@@ -47,7 +47,7 @@ func phases() []phase {
 	return ps
 }
 
-func storageGPUs() []string { return []string{"rtx3090", "a100", "h100", "rtx4090", "l40"} }
+func storageGPUs() []string { return []string{"rtx3090", "a100_40gb", "h100_80gb", "rtx4090", "l40"} }
 
 // tests returns the tables of a suite.
 func (f *Facts) tests(suite string) []Test {
