@@ -164,6 +164,9 @@ func (s start) deployment() (deploy.Deployment, error) {
 		return d, cmp.Or[error](err, notPlanned(why))
 	}
 	d.MemoryHeld = s.held()
+	if on := true; e.MaxNumBatchedTokens > 0 && e.MaxNumBatchedTokens < e.MaxModelLen {
+		e.EnableChunkedPrefill = &on // it started, so prompts are cut
+	}
 	if e.MaxNumSeqs == 128 && e.MaxNumBatchedTokens == 0 && d.Runner == "" {
 		e.UsageContext = "engine" // 128 is what vLLM resolves outside of its server and of LLM()
 	}
@@ -267,7 +270,7 @@ func classOf(name string, total float64) (catalog.GPU, error) {
 		return fixtures.GPU("a100-40gb-sxm")
 	case size > 20:
 		return fixtures.GPU("rtx-3090")
-	case size > 0 && m != nil:
+	case size > 0:
 		return fixtures.GPU("rtx-4060")
 	}
 	return catalog.GPU{}, fmt.Errorf("no class in %q", name)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -45,15 +46,26 @@ func parse(name string, data []byte) (*yaml.Node, error) {
 		if errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("%s:1:1: the file is empty, want at least model and gpu", name)
 		}
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, syntax(name, err)
 	}
 	switch err := dec.Decode(&second); {
 	case err == nil:
 		return nil, fmt.Errorf("%s:%d:%d: a second document, want one", name, second.Line, second.Column)
 	case !errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, syntax(name, err)
 	}
 	return doc.Content[0], nil
+}
+
+var yamlLine = regexp.MustCompile(`^(?:yaml: )?line ([0-9]+)(?:, column [0-9]+)?: `)
+
+// syntax puts the place of a YAML error in front, as all others have it.
+func syntax(name string, err error) error {
+	text := err.Error()
+	if m := yamlLine.FindStringSubmatch(text); m != nil {
+		return fmt.Errorf("%s:%s:1: not valid YAML: %s", name, m[1], strings.TrimPrefix(text, m[0]))
+	}
+	return fmt.Errorf("%s: not valid YAML: %w", name, err)
 }
 
 // layout is a deployment file before its names are looked up.

@@ -62,7 +62,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"unknown gpu", "model: Qwen3-8B\ngpu: abacus\n", `f.yaml:2:6: gpu = "abacus" is not known`},
 		{"version", head + "vllm_version: new\n", `f.yaml:3:15: vllm_version = "new", want a release such as "0.33.0"`},
 		{"negative memory", head + "gpu_memory_used_gib: -1\n", "f.yaml:3:22: gpu_memory_used_gib = -1, want ≥ 0"},
-		{"not yaml", head + "engine: {\n", "f.yaml:"},
+		{"not yaml", head + "engine: {\n", "f.yaml:4:1: not valid YAML: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := deploy.Decode("f.yaml", []byte(c.file))

@@ -146,30 +146,32 @@ func (p *Plan) load() error {
 // size divides what is left into blocks, or refuses as vLLM does.
 func (p *Plan) size() error {
 	d := p.Deployment
+	override := d.Engine.NumGPUBlocksOverride
+	var tightest layout
 	for i, s := range stages(d) {
 		st := &p.Stages[i]
 		l := layoutOf(d, s)
-		room := st.KVCache
-		if n := d.Engine.NumGPUBlocksOverride; n > 0 {
-			room = units.Bytes(n*l.groups()) * l.block
+		st.Blocks = max(0, int(st.KVCache/l.block)/l.groups())
+		if override > 0 {
+			st.Blocks = override
 		}
-		if err := p.check(l, room, *st); err != nil {
+		if i == 0 || st.Blocks < int(p.NumBlocks) {
+			tightest, p.NumBlocks = l, units.Blocks(st.Blocks)
+			p.blocks(l)
+		}
+	}
+	p.KVTokens = units.Tokens(int(p.NumBlocks) * tightest.size)
+	for i, s := range stages(d) {
+		l := layoutOf(d, s)
+		room := p.Stages[i].KVCache
+		if override > 0 {
+			room = units.Bytes(override*l.groups()) * l.block
+		}
+		if err := p.check(l, room, p.Stages[i]); err != nil {
 			return err
 		}
 	}
-	for i, s := range stages(d) {
-		st := &p.Stages[i]
-		l := layoutOf(d, s)
-		st.Blocks = int(st.KVCache/l.block) / l.groups()
-		if n := d.Engine.NumGPUBlocksOverride; n > 0 {
-			st.Blocks = n
-		}
-		if i == 0 || st.Blocks < int(p.NumBlocks) {
-			p.NumBlocks = units.Blocks(st.Blocks)
-			p.blocks(l)
-			p.capacity(l)
-		}
-	}
+	p.capacity(tightest)
 	return nil
 }
 
@@ -220,7 +222,6 @@ func (p *Plan) check(l layout, room units.Bytes, s Stage) error {
 func (p *Plan) capacity(l layout) {
 	per := l.blocksFor(p.MaxModelLen, p.Deployment.Engine.MaxNumBatchedTokens)
 	p.MaxConcurrency = float64(int(p.NumBlocks)*l.groups()) / float64(per)
-	p.KVTokens = units.Tokens(int(p.NumBlocks) * l.size)
 	if p.Deployment.Version().AtLeast(30, 0) && l.windowGroups == 0 {
 		p.KVTokens = units.Tokens(p.MaxConcurrency * float64(p.MaxModelLen))
 	}

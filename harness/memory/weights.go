@@ -89,7 +89,11 @@ func padded(n, multiple int) int { return units.CeilDiv(n, multiple) * multiple 
 
 // vision takes the encoder as matrices of its width: they are many and small, so their sum is what matters.
 func (l *loader) vision() {
-	for left := l.m.VisionParams / int64(l.tp); left > 0; left -= 1 << 22 {
+	share := int64(l.tp)
+	if l.m.Architecture == "Mistral3ForConditionalGeneration" {
+		share = 1 // Pixtral's encoder is on every rank
+	}
+	for left := l.m.VisionParams / share; left > 0; left -= 1 << 22 {
 		l.plain(int(min(left, 1<<22)))
 	}
 }
