@@ -9,7 +9,7 @@
 //
 //	virtual      "Unit req/s better=higher assume=exact"   any change beyond its limit, without a new golden table
 //	allocation   B/op, allocs/op                           p < 0.01, worse by 5 % and by two allocations
-//	time         sec/op, cpu-ns/op                         p < 0.01 after Holm, intervals apart, worse by 10 % or
+//	time         sec/op, cpu-ns/op                         p < 0.01 after Holm, an interval without zero, worse by 10 % or
 //	                                                       twice the noise floor; too noisy is said, never red
 //	live         "Unit req/s better=higher"                as time, with a floor of 5 % and at least 6 runs
 //

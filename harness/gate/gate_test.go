@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -320,4 +321,20 @@ func TestTheNoiseFloorIsAThresholdsFile(t *testing.T) {
 	require.Len(t, th.Rows, 1)
 	require.Equal(t, "Loop sec/op", th.Rows[0].Row)
 	require.InDelta(t, 3, th.Rows[0].FloorPct, 3)
+}
+
+func TestACommentHasRoomForItself(t *testing.T) {
+	var old, new strings.Builder
+	for i := range 1000 {
+		name := strings.ReplaceAll(virtual(100, 2e6), "case=a", fmt.Sprintf("case=%060d", i))
+		old.WriteString(name)
+		new.WriteString(strings.Replace(name, "100 req/s", "90 req/s", 1))
+	}
+	r := compare(t, head+old.String(), head+new.String(), Options{})
+	r.Explain(fstest.MapFS{}, fstest.MapFS{})
+	var md bytes.Buffer
+	require.NoError(t, r.Markdown(&md, Heading{}))
+	require.Less(t, md.Len(), 60_000)
+	require.Contains(t, md.String(), "940 more are in report.html.")
+	require.Contains(t, md.String(), "990 more are in report.html")
 }

@@ -11,7 +11,7 @@ import (
 
 const (
 	alpha = 0.01 // the chance of a false alarm that a noisy row may have, all of them together
-	// widest is how wide the interval of a median may be, in percent of it, for a row to be measurable at all.
+	// widest is how far the interval of a change may reach to each side, in percent, for a row to be measurable at all.
 	widest = 15
 	// minAllocs and minBytes are the smallest differences of allocations worth a word.
 	minAllocs, minBytes = 2, 64
@@ -33,7 +33,7 @@ func judge(p pairing, class Class, better int, th Thresholds) Row {
 		assume = benchmath.AssumeExact
 	}
 	thresholds := &benchmath.Thresholds{CompareAlpha: alpha}
-	old, new := benchmath.NewSample(p.old, thresholds), benchmath.NewSample(p.new, thresholds)
+	old, new := benchmath.NewSample(slices.Clone(p.old), thresholds), benchmath.NewSample(slices.Clone(p.new), thresholds)
 	was, is := assume.Summary(old, 0.95), assume.Summary(new, 0.95)
 	row.Old, row.New = was.Center, is.Center
 	row.Delta = percent(was.Center, is.Center)
@@ -45,20 +45,39 @@ func judge(p pairing, class Class, better int, th Thresholds) Row {
 		}
 		return row
 	}
-	row.Lo, row.Hi = percent(was.Hi, is.Lo), percent(was.Lo, is.Hi)
-	if math.IsInf(is.Hi-is.Lo+was.Hi-was.Lo, 0) { // too few samples for an interval
-		row.Lo, row.Hi = -unbounded, unbounded
-	}
+	row.Lo, row.Hi = interval(p)
 	row.P = assume.Compare(old, new).P
-	row.Status, row.Why = measurable(row, was, is)
-	if class != Allocation && row.Status == Same && was.Lo <= is.Hi && is.Lo <= was.Hi {
-		row.P = 1 // the intervals overlap: whatever the test says, the medians may be the same
+	row.Status, row.Why = measurable(row)
+	if class != Allocation && row.Status == Same && row.Lo <= 0 && row.Hi >= 0 {
+		row.P = 1 // whatever the test says, the change may be none
 	}
 	return row
 }
 
+// interval is the 95 % interval of the change in percent. Outputs are written in turns, so the samples of equal rank
+// were measured side by side: their ratio does not feel what slows both, and its median is what the interval is of.
+// Outputs that were not written in turns only get a wider one.
+func interval(p pairing) (lo, hi float64) {
+	if len(p.old) != len(p.new) {
+		was := benchmath.AssumeNothing.Summary(benchmath.NewSample(slices.Clone(p.old), &benchmath.DefaultThresholds), 0.95)
+		is := benchmath.AssumeNothing.Summary(benchmath.NewSample(slices.Clone(p.new), &benchmath.DefaultThresholds), 0.95)
+		lo, hi = percent(was.Hi, is.Lo), percent(was.Lo, is.Hi)
+	} else {
+		var changes []float64
+		for i := range p.old {
+			changes = append(changes, percent(p.old[i], p.new[i]))
+		}
+		change := benchmath.AssumeNothing.Summary(benchmath.NewSample(changes, &benchmath.DefaultThresholds), 0.95)
+		lo, hi = change.Lo, change.Hi
+	}
+	if math.IsNaN(lo) || math.IsNaN(hi) || math.IsInf(lo, 0) || math.IsInf(hi, 0) { // too few samples
+		return -unbounded, unbounded
+	}
+	return lo, hi
+}
+
 // measurable says whether the samples can show a difference of the size that matters.
-func measurable(row Row, was, is benchmath.Summary) (Status, string) {
+func measurable(row Row) (Status, string) {
 	least := 5 // with four samples a side no p below 0.01 exists
 	if row.Class == Live {
 		least = minLive
@@ -69,10 +88,11 @@ func measurable(row Row, was, is benchmath.Summary) (Status, string) {
 	if row.Class == Allocation {
 		return Same, ""
 	}
-	for _, s := range []benchmath.Summary{was, is} {
-		if half := 100 * max(s.Hi-s.Center, s.Center-s.Lo) / math.Abs(s.Center); !(half <= widest) {
-			return Unmeasurable, fmt.Sprintf("the median is known to ±%.0f%%, want ±%d%% or better", half, widest)
+	if half := row.Hi/2 - row.Lo/2; half > widest {
+		if half > 1000 {
+			return Unmeasurable, "the change has no interval"
 		}
+		return Unmeasurable, fmt.Sprintf("the change is known to ±%.0f%%, want ±%d%% or better", half, widest)
 	}
 	return Same, ""
 }
