@@ -28,11 +28,13 @@ func newReplica(s *Server, d *deploy.Deployment) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	timer := s.cfg.Timer
+	timer, network := s.cfg.Timer, units.Span(0)
 	if timer == nil {
-		if timer, err = steptime.For(resolved); err != nil {
+		t, err := steptime.For(resolved)
+		if err != nil {
 			return nil, err
 		}
+		timer, network = t, t.Connection()
 	}
 	cfg := sim.Config(resolved, plan.NumBlocks)
 	cfg.EveryToken = true
@@ -42,7 +44,7 @@ func newReplica(s *Server, d *deploy.Deployment) (*replica, error) {
 	}
 	return &replica{
 		server: s, config: cfg, deployment: &resolved, blockSizeGiven: d.Engine.BlockSize > 0 && !s.cfg.ImplicitBlockSize, engine: e, live: map[engine.RequestID]*sequence{},
-		planned: units.Never, metrics: newEngineMetrics(resolved.Engine.MaxModelLen), kick: make(chan struct{}, 1),
+		planned: units.Never, network: network, metrics: newEngineMetrics(resolved.Engine.MaxModelLen), kick: make(chan struct{}, 1),
 	}, nil
 }
 

@@ -28,6 +28,7 @@ type replica struct {
 	due     []engine.Event // happened, but clients see it later; in order of Seen
 	dueHead int
 	planned units.Time // when the driver will look next
+	network units.Span // from the front end to the client, both ways; the engine's events leave it out
 	metrics engineMetrics
 	batch   units.Tokens // tokens that the step being told has brought
 	dead    bool
@@ -108,7 +109,7 @@ func (r *replica) advance(now units.Time) {
 		watch(Watched{Replica: r.number, Engine: r.config, At: now, Events: events, Gauge: r.engine.Gauge()})
 	}
 	r.due = append(r.due, events...)
-	for r.dueHead < len(r.due) && r.due[r.dueHead].Seen <= now {
+	for r.dueHead < len(r.due) && r.arrives(&r.due[r.dueHead]) <= now {
 		ev := &r.due[r.dueHead]
 		r.dueHead++
 		switch ev.Kind {
@@ -134,6 +135,14 @@ func (r *replica) advance(now units.Time) {
 		r.due = r.due[:copy(r.due, r.due[r.dueHead:])]
 		r.dueHead = 0
 	}
+}
+
+// arrives is when an event is at the client. What clients do not see waits for nothing but its turn.
+func (r *replica) arrives(ev *engine.Event) units.Time {
+	if ev.Seen == 0 {
+		return 0
+	}
+	return ev.Seen.Add(r.network)
 }
 
 // note is for what clients do not see.
@@ -197,7 +206,7 @@ func (r *replica) next() units.Time {
 		next = t
 	}
 	if r.dueHead < len(r.due) {
-		next = min(next, r.due[r.dueHead].Seen)
+		next = min(next, r.arrives(&r.due[r.dueHead]))
 	}
 	return next
 }

@@ -3,6 +3,7 @@ package serve
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net"
 	"strings"
@@ -212,9 +213,9 @@ func (s *Server) now() units.Time {
 	return units.Time(float64(ns) * s.cfg.Speed * float64(units.Nanosecond))
 }
 
-// wall is how long a span of the engines' time takes.
+// wall is how long a span of the engines' time takes, rounded up: waking early would be waking in vain.
 func (s *Server) wall(span units.Span) time.Duration {
-	return time.Duration(float64(span) / float64(units.Nanosecond) / s.cfg.Speed)
+	return time.Duration(math.Ceil(float64(span) / float64(units.Nanosecond) / s.cfg.Speed))
 }
 
 // Step moves a Manual server's time to the next instant at which something happens; false if nothing will.

@@ -46,11 +46,11 @@ func main() {
 	}
 }
 
-// request is the bytes that every connection repeats.
-func (l *load) request() []byte {
+// request is the bytes that one connection repeats; each connection has a prompt of its own.
+func (l *load) request(conn int) []byte {
 	ids := make([]string, l.prompt)
 	for i := range ids {
-		ids[i] = strconv.Itoa(5 + i)
+		ids[i] = strconv.Itoa(5 + i + conn)
 	}
 	body := fmt.Sprintf(`{"prompt": [%s], "max_tokens": %d, "temperature": 0, "ignore_eos": true`, strings.Join(ids, ", "), l.output)
 	if l.stream {
@@ -69,13 +69,12 @@ type tally struct {
 }
 
 func (l *load) run(out io.Writer) error {
-	request := l.request()
 	var t tally
 	stop := make(chan struct{})
 	errs := make(chan error, l.conns)
 	var wg sync.WaitGroup
 	start := time.Now()
-	for range l.conns {
+	for i := range l.conns {
 		conn, err := net.Dial("tcp", l.addr)
 		if err != nil {
 			return err
@@ -84,7 +83,7 @@ func (l *load) run(out io.Writer) error {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			if err := l.drive(conn, request, &t, stop); err != nil {
+			if err := l.drive(conn, l.request(i), &t, stop); err != nil {
 				errs <- err
 			}
 		}()
