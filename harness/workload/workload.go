@@ -1,5 +1,14 @@
 // Package workload says when clients ask for what: rows, arrivals, lengths, shared prefixes, and the batches in
 // which Ray Data sends them.
+//
+//	chat := workload.BatchChat(600)                     // what is asked
+//	load := chat.At(workload.Gamma{Rate: 8, CV: 3})     // and when
+//	fmt.Println(load)                                   // 600 rows batch-chat · gamma 8/s cv=3 · seed 0
+//	rows := workload.Pipeline{Rows: chat, BatchSize: 64} // or as Ray Data dispatches it
+//
+// A description is a value that prints itself; Play makes a client of it, a Player, and all its clients do the same.
+// Everything random comes from one seed by streams with names (draw.go), so that other arrivals do not change what is
+// asked. Start at Load; Pipeline and its state machine (dispatch.go) stand by themselves.
 package workload
 
 import "github.com/testing-symbiote/symbiote/harness/units"
