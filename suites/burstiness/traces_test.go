@@ -16,12 +16,12 @@ import (
 )
 
 // The public traces belong to others and are read from a folder beside the repository.
-const traces = "../../../shared/traces"
+const traceFolder = "../../../shared/traces"
 
 // TestRealTraces plays ten real minutes at 40 % of the largest speed-up that keeps the SLO, and at two and a half times it,
 // which must miss.
 func TestRealTraces(t *testing.T) {
-	if _, err := os.Stat(traces); err != nil {
+	if _, err := os.Stat(traceFolder); err != nil {
 		t.Skip("no public traces: ../shared/traces is not beside the repository")
 	}
 	s := suite.Spec{
@@ -37,7 +37,7 @@ func TestRealTraces(t *testing.T) {
 		{"azure2023_code_busy10m", 0, 0},
 		{"mooncake_conversation_busy10m", 512, 3 * time.Second}, // its clock ticks every 3 s
 	} {
-		trace, err := workload.ReadTrace(filepath.Join(traces, c.file+".csv.gz"), workload.TraceOptions{HashBlockTokens: c.block})
+		trace, err := workload.ReadTrace(filepath.Join(traceFolder, c.file+".csv.gz"), workload.TraceOptions{HashBlockTokens: c.block})
 		require.NoError(t, err)
 		at := func(scale float64) workload.Load {
 			return trace.At(workload.Replay{RateScale: scale, Jitter: c.jitter})
