@@ -20,12 +20,13 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
 
 run: ## run all six phases on the simulated backend, print their tables, write reports: start at out/index.html
-	@rm -rf $(OUT)/results && mkdir -p $(OUT)/results/backtest
+	@rm -rf $(OUT)/results
 	@$(GO) test -count=1 $(SUITES) -results=$(abspath $(OUT))/results; code=$$?; \
 	for table in $(OUT)/results/*/*.txt; do echo; echo "== $$table"; cat $$table; done; echo; \
-	$(GO) build -o $(OUT)/symbiote ./harness/cmd/symbiote && $(MAKE) -s reports && exit $$code
+	$(MAKE) -s reports && exit $$code
 
 reports: # hold the models against measured runs, beside the suites' results; a case out of bounds is a result, not an error
+	@mkdir -p $(OUT)/results/backtest && $(GO) build -o $(OUT)/symbiote ./harness/cmd/symbiote
 	@cd $(OUT)/results/backtest && for kind in "serving replay/h100.jsonl" "memory starts-h100.csv"; do set -- $$kind; \
 		../../symbiote backtest -json $$1 $(CURDIR)/harness/backtest/testdata/$$2 >$$1.json || test $$? = 1; done
 	@$(OUT)/symbiote report -in $(OUT)/results -out $(OUT)
@@ -75,8 +76,8 @@ gate-trial: ## try the gate on host times here: slowdowns found, false alarms ra
 live: ## run the suites on a live vLLM: SYMBIOTE_ENDPOINT names a server, or SYMBIOTE_VLLM a command that starts one
 	$(GO) test -tags gpu -count=1 -timeout $(LIVETIME) $(SUITES)
 
-live-cpu: ## start a small live vLLM on this machine's CPU and hold the live backend against it
-	SYMBIOTE_VLLM="$${SYMBIOTE_VLLM:-vllm}" $(GO) test -tags gpu -count=1 -timeout $(LIVETIME) ./harness/backend/live
+live-cpu: ## install and start a small live vLLM on this machine's CPU, run the suites and a load on it, stop it
+	harness/vllm/live-cpu.sh
 
 live-ray: ## run the pipelines through a real Ray: SYMBIOTE_RAY names a dashboard, or one is installed and started alone
 	@if [ -n "$$SYMBIOTE_RAY" ]; then $(GO) test -tags ray -p 1 -count=1 -v -timeout $(LIVETIME) $(SUITES); else \

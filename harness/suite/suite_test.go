@@ -1,3 +1,5 @@
+//go:build !gpu && !ray
+
 package suite_test
 
 import (
