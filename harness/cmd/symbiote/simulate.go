@@ -23,7 +23,7 @@ const sloShare = 0.99
 type simulateFlags struct {
 	deployment, model, gpu string
 	reference, pipeline    bool
-	json                   bool
+	json, advise           bool
 	perRequest             string
 	sloTTFT, sloTPOT       float64
 	workload               *workloadFlags
@@ -44,6 +44,7 @@ func simulateCommand(args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&f.gpu, "gpu", "", "an entry of fixtures/gpus, with -model")
 	fs.BoolVar(&f.reference, "reference", false, "look at every request in every step instead of advancing decodes in aggregate: same result, slower")
 	fs.BoolVar(&f.pipeline, "pipeline", false, "rows reach the engine through Ray Data's batches, as the deployment's pipeline says")
+	fs.BoolVar(&f.advise, "advise", false, "with -pipeline: say why rows were not in flight, and which settings shorten the job")
 	fs.StringVar(&f.perRequest, "per-request", "", "write one line a request to this CSV `FILE`")
 	fs.Float64Var(&f.sloTTFT, "slo-ttft-ms", 0, "promise this TTFT to each request")
 	fs.Float64Var(&f.sloTPOT, "slo-tpot-ms", 0, "promise this TPOT to each request")
@@ -67,6 +68,9 @@ func simulateCommand(args []string, stdout, stderr io.Writer) int {
 func (f *simulateFlags) run(stdout, stderr io.Writer) (int, error) {
 	if f.sloTTFT < 0 || f.sloTPOT < 0 {
 		return 0, fmt.Errorf("-slo-ttft-ms %v -slo-tpot-ms %v, want 0 or more", f.sloTTFT, f.sloTPOT)
+	}
+	if f.advise && (f.json || !f.pipeline) {
+		return 0, errors.New("-advise is about a pipeline's settings and is printed for people: give -pipeline, and no -json")
 	}
 	d, err := f.deployed()
 	if err != nil {
@@ -109,7 +113,11 @@ func (f *simulateFlags) run(stdout, stderr io.Writer) (int, error) {
 	if partial {
 		run.Warnings = append(run.Warnings, fmt.Sprintf("interrupted: the figures are of the first %d requests to end", out.ended))
 	}
-	return f.tell(run, w, out, time.Since(start), stdout, stderr)
+	code, err := f.tell(run, w, out, time.Since(start), stdout, stderr)
+	if err == nil && f.advise && !partial {
+		err = adviseOnPipeline(ctx, d, w, stdout)
+	}
+	return code, err
 }
 
 // tell prints what was simulated and says the exit code.
