@@ -38,8 +38,8 @@ func (f *Facts) rateError(r *Row) (float64, string) {
 		return assumedError, "a profile derived from a sibling's; 25 % is assumed"
 	}
 	if f.Serving != nil {
-		if m, ok := f.Serving.Metrics["request_throughput"]; ok && m.N > 0 {
-			return m.P90, fmt.Sprintf("the 90th percentile over %d measured runs", m.N)
+		if m, whose := f.Serving.of("request_throughput"); m.N > 0 {
+			return m.P90, fmt.Sprintf("the 90th percentile over %d %s", m.N, whose)
 		}
 	}
 	return assumedError, "no backtest stands in these results; 25 % is assumed"
@@ -59,7 +59,7 @@ func (f *Facts) sla() []volume {
 	var all []volume
 	for _, v := range []volume{{Name: "100K", Rows: 1e5}, {Name: "1M", Rows: 1e6}, {Name: "10M", Rows: 1e7}, {Name: "17M", Rows: 1.7e7}, {Name: "largest in 24 h", Rows: math.Floor(rate * daySeconds)}} {
 		v.Seconds = v.Rows / rate
-		v.Margin = 100 * (1 - v.Seconds/daySeconds)
+		v.Margin = math.Round(1e6*(1-v.Seconds/daySeconds)) / 1e4
 		v.Error = off
 		slowest := v.Seconds / (1 - off/100)
 		switch {
@@ -187,6 +187,7 @@ func (f *Facts) readiness() []readiness {
 				fmt.Sprintf("%s %% of throughput (%s)", figure(v.Error), how)})
 		}
 	}
+	all = append(all, f.latencyReadiness()...)
 	for _, p := range f.phases {
 		n, kept := 0, 0
 		var broken []string
@@ -214,6 +215,27 @@ func (f *Facts) readiness() []readiness {
 	return all
 }
 
+// latencyReadiness says for each burst how many requests were answered as promised.
+func (f *Facts) latencyReadiness() []readiness {
+	var all []readiness
+	for _, t := range f.tests("burstiness") {
+		for _, id := range f.phase("burstiness").ids {
+			for _, r := range t.Rows {
+				met, ok := r.number("slo-met-%")
+				if !ok || !r.is(id) {
+					continue
+				}
+				verdict := "misses it"
+				if met >= 99 {
+					verdict = "meets it"
+				}
+				all = append(all, readiness{fmt.Sprintf("%s: %v for 99 %% of the requests", r.Case, t.SLO), verdict + " (" + percent(met) + ")", "case " + r.Case + ": " + r.Workload, f.errorOf("burstiness")})
+			}
+		}
+	}
+	return all
+}
+
 // errorOf is the model error that the rows of a suite state.
 func (f *Facts) errorOf(suite string) string {
 	if f.Backend() != "sim" {
@@ -233,14 +255,38 @@ func (f *Facts) errorOf(suite string) string {
 
 func (s *Serving) words() string {
 	var parts []string
-	for _, m := range servingMetrics() {
-		if e, ok := s.Metrics[m]; ok && e.N > 0 {
+	n, whose := 0, ""
+	for _, m := range []string{"request_throughput", "output_throughput", "e2e_mean", "ttft_mean", "tpot_mean", "longest_stall"} {
+		if e, of := s.of(m); e.N > 0 {
 			parts = append(parts, fmt.Sprintf("%s %s %%", strings.ReplaceAll(m, "_", " "), figure(e.Mean)))
+			n, whose = max(n, e.N), of
 		}
 	}
-	return fmt.Sprintf("mean absolute error over %d measured runs: %s", s.Cases, strings.Join(parts, ", "))
+	return fmt.Sprintf("mean absolute error over up to %d %s: %s", n, whose, strings.Join(parts, ", "))
 }
 
-func servingMetrics() []string {
-	return []string{"request_throughput", "output_throughput", "e2e_mean", "ttft_mean", "tpot_mean", "longest_stall"}
+// of is a metric's error over the runs that no profile was fitted on, if there are any, else over all.
+func (s *Serving) of(metric string) (MetricErrors, string) {
+	if held := s.over("validation", metric); held.N > 0 {
+		return held, "measured runs that nothing was fitted on"
+	}
+	return s.Metrics[metric], "measured runs"
+}
+
+// over is a metric's error over the runs of one role.
+func (s *Serving) over(role, metric string) MetricErrors {
+	var off []float64
+	sum := 0.0
+	for _, c := range s.PerCase {
+		if x, ok := c.Errors[metric]; ok && c.Role == role {
+			off = append(off, math.Abs(x))
+			sum += math.Abs(x)
+		}
+	}
+	if off == nil {
+		return MetricErrors{}
+	}
+	slices.Sort(off)
+	rank := func(percent int) float64 { return off[(len(off)*percent+99)/100-1] }
+	return MetricErrors{len(off), sum / float64(len(off)), rank(50), rank(90)}
 }

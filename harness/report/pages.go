@@ -72,10 +72,13 @@ func (f *Facts) errorTable() *table {
 	if f.Serving == nil {
 		return nil
 	}
-	t := &table{Title: "Model error", Columns: []string{"metric", "runs", "mean error", "median", "90th percentile"}, Source: "From `symbiote backtest serving` on measured runs."}
+	t := &table{Title: "Model error", Columns: []string{"metric", "over", "runs", "mean error", "median", "90th percentile"}, Source: "From `symbiote backtest serving` on measured runs."}
 	for _, m := range sortedKeys(f.Serving.Metrics) {
+		if e := f.Serving.over("validation", m); e.N > 0 {
+			t.add(m, "runs that nothing was fitted on", count(float64(e.N)), percent(e.Mean), percent(e.Median), percent(e.P90))
+		}
 		if e := f.Serving.Metrics[m]; e.N > 0 {
-			t.add(m, count(float64(e.N)), percent(e.Mean), percent(e.Median), percent(e.P90))
+			t.add(m, "all runs", count(float64(e.N)), percent(e.Mean), percent(e.Median), percent(e.P90))
 		}
 	}
 	return t.orNil()

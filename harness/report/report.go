@@ -11,7 +11,9 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/testing-symbiote/symbiote/harness/claims"
@@ -41,13 +43,19 @@ func Gather(r Results, now time.Time) (*Facts, error) {
 		}
 		backends[t.Backend] = append(backends[t.Backend], t)
 	}
-	main := order[0]
+	main := order[0] // of a folder without a simulator's results, the first that was read
 	for _, b := range order {
 		if b == "sim" {
 			main = b
 		}
 	}
 	f.Tests = backends[main]
+	slices.SortStableFunc(f.Tests, func(a, b Test) int { // in each suite the table of the phase's own cases leads
+		if a.Suite != b.Suite {
+			return 0
+		}
+		return cmp.Compare(f.own(b), f.own(a))
+	})
 	for _, b := range order {
 		if b != main {
 			f.Others = append(f.Others, backends[b]...)
@@ -58,6 +66,20 @@ func Gather(r Results, now time.Time) (*Facts, error) {
 		return nil, fmt.Errorf("report: %w", err)
 	}
 	return f, nil
+}
+
+// own counts the rows of a table that are cases of its phase.
+func (f *Facts) own(t Test) int {
+	n := 0
+	for _, id := range f.phase(t.Suite).ids {
+		for i := range t.Rows {
+			if t.Rows[i].is(id) {
+				n++
+				break
+			}
+		}
+	}
+	return n
 }
 
 // Backend names where the figures come from.

@@ -29,15 +29,7 @@ func sample(t *testing.T, backend string) Results {
 		r.Tests = append(r.Tests, test)
 	}
 	r.Serving = &Serving{Cases: 3, Metrics: map[string]MetricErrors{"request_throughput": {3, 4, 3, 9}, "ttft_mean": {3, 20, 15, 40}}}
-	r.Serving.PerCase = append(r.Serving.PerCase, struct {
-		ID        string  `json:"id"`
-		Measured  figures `json:"measured"`
-		Predicted figures `json:"predicted"`
-	}{"a", figures{OutputThroughput: 100}, figures{OutputThroughput: 90}}, struct {
-		ID        string  `json:"id"`
-		Measured  figures `json:"measured"`
-		Predicted figures `json:"predicted"`
-	}{"b", figures{OutputThroughput: 1000}, figures{OutputThroughput: 1100}})
+	r.Serving.PerCase = []Replay{{"a", "validation", map[string]float64{"ttft_mean": -12}, rates{100}, rates{90}}, {"b", "calibration", nil, rates{1000}, rates{1100}}}
 	return r
 }
 
@@ -238,4 +230,15 @@ func TestLiveStandsBesideSimulated(t *testing.T) {
 	require.Equal(t, "sim", f.Backend())
 	got := f.besideTable()
 	require.Equal(t, []string{"baseline_0.5b_128_2", "request_throughput_rps", "190", "200", "-5.00 %"}, got.Rows[0])
+}
+
+// TestHeldOutRunsAreTheError: an error over runs that a profile was fitted on flatters the model.
+func TestHeldOutRunsAreTheError(t *testing.T) {
+	s := sample(t, "sim").Serving
+	m, whose := s.of("ttft_mean")
+	require.Equal(t, MetricErrors{1, 12, 12, 12}, m)
+	require.Contains(t, whose, "nothing was fitted on")
+	m, whose = s.of("request_throughput")
+	require.Equal(t, 3, m.N)
+	require.Equal(t, "measured runs", whose)
 }

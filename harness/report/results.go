@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 )
 
 // Results is a results folder as it was read.
@@ -28,10 +30,27 @@ type Test struct {
 	Test     string   `json:"test"`
 	Asks     string   `json:"asks"`
 	Backend  string   `json:"backend"`
+	SLO      SLO      `json:"slo"`
 	Sources  []string `json:"sources"`
 	Columns  []string `json:"columns"`
 	Rows     []Row    `json:"rows"`
 	Promises []Kept   `json:"promises"`
+}
+
+// SLO is what each request was promised; zero promises nothing.
+type SLO struct{ TTFT, TPOT, E2EL time.Duration }
+
+func (s SLO) String() string {
+	var parts []string
+	for _, l := range []struct {
+		name  string
+		limit time.Duration
+	}{{"TTFT", s.TTFT}, {"TPOT", s.TPOT}, {"E2EL", s.E2EL}} {
+		if l.limit > 0 {
+			parts = append(parts, fmt.Sprintf("%s ≤ %v", l.name, l.limit))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Row is one case.
@@ -87,18 +106,20 @@ type Picture struct {
 type Serving struct {
 	Cases   int                     `json:"cases"`
 	Metrics map[string]MetricErrors `json:"metrics"`
-	PerCase []struct {
-		ID        string  `json:"id"`
-		Measured  figures `json:"measured"`
-		Predicted figures `json:"predicted"`
-	} `json:"per_case"`
+	PerCase []Replay                `json:"per_case"`
 }
 
-type figures struct {
+// Replay is one measured run and what the simulator made of it.
+type Replay struct {
+	ID        string             `json:"id"`
+	Role      string             `json:"role"`      // calibration: profiles may be fitted on it; validation: they may not
+	Errors    map[string]float64 `json:"error_pct"` // signed, by metric
+	Measured  rates              `json:"measured"`
+	Predicted rates              `json:"predicted"`
+}
+
+type rates struct {
 	OutputThroughput float64 `json:"output_throughput_tok_s"`
-	E2E              struct {
-		Mean float64 `json:"mean"`
-	} `json:"e2e_ms"`
 }
 
 // MetricErrors are absolute errors in percent over the cases that measured the metric.
