@@ -222,19 +222,22 @@ func (f *Facts) phaseReport(suite string) object {
 	o["results"] = f.results(suite)
 	o["failure_diagnosis"] = f.diagnosed(suite)
 	o["recommendations"] = f.findings(suite)
-	sections := f.phaseSections(suite, nil)
-	if suite == "kvcache" {
-		sections = f.kvSections(nil)
-	}
-	o["tables"] = tablesOf(append(sections, f.claimsOf("this phase", suite)))
+	o["tables"] = tablesOf(f.phasePage(suite, "this phase", nil))
 	return o
 }
 
-// findings turns what cases promised together into advice: each promise that was kept is a finding with its evidence.
+// findings are what the cases of these suites advise: the smallest change of each deployment that does not fit, as it
+// was planned anew, and each promise that the cases kept together.
 func (f *Facts) findings(suites ...string) []recommendation {
 	out := []recommendation{}
 	for _, suite := range suites {
 		for _, t := range f.tests(suite) {
+			for _, r := range t.Rows {
+				if change := r.Cells["smallest change"]; change != "" && change != "-" {
+					out = append(out, recommendation{r.Case + " fits with " + change, change,
+						"without it " + r.Cells["missing"] + " are missing; with it the memory plan was made again and fits", r.Case})
+				}
+			}
 			for _, p := range t.Promises {
 				if p.Kept {
 					out = append(out, recommendation{p.Says, "", "kept by the cases of " + t.Suite + "/" + t.Test, t.Test})
@@ -243,6 +246,15 @@ func (f *Facts) findings(suites ...string) []recommendation {
 		}
 	}
 	return out
+}
+
+// findingsTable is the same for people.
+func (f *Facts) findingsTable(suites ...string) *table {
+	t := &table{Title: "Recommendations", Columns: []string{"recommendation", "evidence"}, Source: "Each was tried; nothing is recommended by rule of thumb."}
+	for _, r := range f.findings(suites...) {
+		t.add(r.Title, r.Evidence)
+	}
+	return t.orNil()
 }
 
 func (f *Facts) claimRows() object {

@@ -26,9 +26,9 @@ func (f *Facts) pages() []page {
 			append(f.summarySections(pics), f.claimsOf("all phases", ""))},
 		{fixesFile, "Configuration matrix and configurations", "engineers", "Phase 1: which batch size and concurrency a batch job on Ray Data and vLLM wants.", append(f.matrixSections(pics), f.claimsOf("the configuration matrix", "configmatrix"))},
 		{advancedFile, "Bursts and memory limits", "engineers", "Phases 2 and 3: what happens in a burst, and what starts at all.", append(f.advancedSections(pics), f.claimsOf("bursts and memory limits", "burstiness", "oom"))},
-		{kvFile, "KV-cache stress", "engineers", "Phase 4: what breaks first when the KV cache is under stress.", append(f.kvSections(pics["usage"]), f.claimsOf("the KV cache", "kvcache"))},
-		{storageFile, "Model weight storage", "architects", "Phase 5: which model fits which GPU in which quantization.", append(f.phaseSections("storage", pics["storage"]), f.claimsOf("weight storage", "storage"))},
-		{prefillFile, "Chunked prefill", "platform engineers", "Phase 6: what a long prompt does to those who are decoding, and what chunking buys. Chunking cannot make a lone prompt faster; it spares the others.", append(f.phaseSections("chunkedprefill", pics["stall"]), f.claimsOf("chunked prefill", "chunkedprefill"))},
+		{kvFile, "KV-cache stress", "engineers", "Phase 4: what breaks first when the KV cache is under stress.", f.phasePage("kvcache", "the KV cache", pics["usage"])},
+		{storageFile, "Model weight storage", "architects", "Phase 5: which model fits which GPU in which quantization.", f.phasePage("storage", "weight storage", pics["storage"])},
+		{prefillFile, "Chunked prefill", "platform engineers", "Phase 6: what a long prompt does to those who are decoding, and what chunking buys. Chunking cannot make a lone prompt faster; it spares the others.", f.phasePage("chunkedprefill", "chunked prefill", pics["stall"])},
 		{claimsFile, "Claims ledger", "everybody", "What the two reports that this project grew from assert in numbers, and what became of each claim here.", []section{f.claimsSection()}},
 		{indexFile, "What is in this folder", "everybody", "", f.indexSections()},
 	}
@@ -215,6 +215,7 @@ func (f *Facts) advancedSections(pics map[string]*plot) []section {
 	out := f.phaseSections("burstiness", pics["burst"])
 	out = append(out, section{Title: "Queues of all bursts", Picture: pics["queue"]})
 	out = append(out, f.phaseSections("oom", nil)...)
+	out = append(out, section{Title: "Recommendations: bursts and memory limits", Table: f.findingsTable("burstiness", "oom")})
 	return slices.DeleteFunc(append(out, f.failureSection("Failure modes: bursts and memory", "burstiness", "oom", "kvcache", "storage", "chunkedprefill")), section.empty)
 }
 
@@ -272,13 +273,14 @@ func (f *Facts) phaseSections(suite string, pic *plot) []section {
 	return out
 }
 
-// kvSections add how many sequences of a length the cache bears.
-func (f *Facts) kvSections(pic *plot) []section {
-	out := f.phaseSections("kvcache", pic)
-	if t := f.safeBatches(); t != nil {
-		out = append(out, section{Title: "Largest safe batch by sequence length", Table: t})
+// phasePage is a phase that has a file of its own.
+func (f *Facts) phasePage(suite, about string, pic *plot) []section {
+	out := f.phaseSections(suite, pic)
+	if suite == "kvcache" {
+		out = append(out, section{Title: "Largest safe batch by sequence length", Table: f.safeBatches()})
 	}
-	return out
+	out = append(out, section{Title: "Recommendations: " + f.phase(suite).title, Table: f.findingsTable(suite)})
+	return slices.DeleteFunc(append(out, f.claimsOf(about, suite)), section.empty)
 }
 
 // source is where the figures of a suite come from, once.
