@@ -49,7 +49,7 @@ func Figures() [figures]Figure {
 		nonTorchSmall:   {"non-torch, compute capability below 9, and stages without the sampler", 0.08, "GiB", "c192 c193 c015 c017 c032 c033 c039 c040 c043", ""},
 		nonTorchHopper:  {"non-torch, compute capability 9 and above to 0.16", 0.13, "GiB", "c066 c069 c070 c077", ""},
 		nonTorchWide:    {"non-torch, compute capability 9 and above from 0.17", 0.25, "GiB", "c080 c185 c211 c213 c222", ""},
-		nonTorchLate:    {"non-torch, compute capability 8 in 0.19", 0.58, "GiB", "c065 c114", ""},
+		nonTorchLate:    {"non-torch, compute capability 8, 0.19, and compiled from 0.21 to the end of V1", 0.58, "GiB", "c065 c114, one A10G run on 0.22", ""},
 		nonTorchV2:      {"non-torch, runner V2, compute capability 9", 0.22, "GiB", "h100 q05 q7 q14 7b_awq", ""},
 		nonTorchV2Small: {"non-torch, runner V2, compute capability other than 9", 0.14, "GiB", "c098 c100 c115 c144 c145 c149", ""},
 		tensorPCIe:      {"tensor parallel over PCIe", 0.06, "GiB", "c003 c008 c117", ""},

@@ -109,8 +109,8 @@ func (p planner) nonTorch(s stage) units.Bytes {
 		base = f[nonTorchWide]
 	case wide:
 		base = f[nonTorchHopper]
-	case d.GPU.Capability >= "8.0" && v.AtLeast(19, 0) && !v.AtLeast(20, 0):
-		base = f[nonTorchLate]
+	case d.GPU.Capability >= "8.0" && (v.Minor == 19 || v.AtLeast(21, 0) && !d.Engine.EnforceEager):
+		base = f[nonTorchLate] // first starts, as far as their logs say; those of 0.20 are of warm ones
 	default:
 		base = f[nonTorchSmall]
 	}
