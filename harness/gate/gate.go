@@ -21,6 +21,7 @@ package gate
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 )
@@ -151,11 +152,13 @@ func Compare(old, new *Side, o Options) Report {
 			report.Expired = append(report.Expired, w.Row+": the waiver expired on "+w.Expires+" ("+w.Reason+"); remove it or renew it")
 		}
 	}
-	slices.SortStableFunc(report.Rows, func(a, b Row) int { return cmp.Compare(rank(a.Status), rank(b.Status)) })
+	slices.SortStableFunc(report.Rows, func(a, b Row) int {
+		return cmp.Or(cmp.Compare(rank(a.Status), rank(b.Status)), cmp.Compare(math.Abs(b.Delta), math.Abs(a.Delta)))
+	})
 	return report
 }
 
-// rank orders rows for a reader: what fails first, what did not move last.
+// rank orders rows for a reader: what fails first, what did not move last; within a rank, what moved most first.
 func rank(s Status) int {
 	return slices.Index([]Status{Unstable, Regressed, Unexplained, Waived, Accepted, Improved, Unmeasurable, Same}, s)
 }

@@ -19,7 +19,7 @@ func MFU() Column {
 // HBM is the share of the GPUs' memory bandwidth that the same work needs at least: the weights once a step, and
 // the keys and values that each new token attends to. It does not apply where nobody counted the steps.
 func HBM() Column {
-	return Share("HBM", "hbm-%", Higher, func(r Result) float64 {
+	return Share("HBM", "", Higher, func(r Result) float64 {
 		if r.Run.Engine.Steps == 0 {
 			return math.NaN()
 		}
