@@ -10,6 +10,7 @@ package memory
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/failure"
@@ -69,6 +70,12 @@ func ForFit(d deploy.Deployment, fit Fit) (Plan, error) {
 		return p, err
 	}
 	e := r.Engine
+	switch {
+	case strings.HasPrefix(r.GPU.Name, "AMD"):
+		p.Warnings = append(p.Warnings, "the overheads were fitted to NVIDIA cards: on "+r.GPU.Name+" they may be several GiB off")
+	case r.GPU.Capability == "12.1":
+		p.Warnings = append(p.Warnings, "unified memory: what the host uses is missing on the GPU; give it as gpu_memory_used_gib")
+	}
 	p.Total = r.GPU.Memory
 	p.Budget = units.Bytes(math.Ceil(float64(p.Total) * e.GPUMemoryUtilization))
 	p.fit = fit

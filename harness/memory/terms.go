@@ -33,10 +33,17 @@ func (p *Plan) terms() []Term {
 	if e.KVCacheMemoryBytes > 0 {
 		kvSource = "kv_cache_memory_bytes: the budget is not used"
 	}
+	activation := fmt.Sprintf("formula of the widest moment of the profiling pass at max_num_batched_tokens %d and max_num_seqs %d, widths fitted to start-up logs (%s; %s)",
+		e.MaxNumBatchedTokens, e.MaxNumSeqs, figures[hiddenWidths].Rows, figures[sampler].Rows)
+	if p.Deployment.Runner == "V2" {
+		activation += ", held against six start-ups of 0.26 on an H100"
+		if p.Deployment.Version().AtLeast(33, 0) {
+			activation += "; that 0.33 keeps 32-bit logits besides is read from its source, no log shows it"
+		}
+	}
 	return []Term{
 		{"weights", p.Weights, p.Weights / 300, "shapes from " + p.Deployment.Model.Source + ", tensor by tensor as PyTorch's allocator rounds them"},
-		{"activation", p.Activation, p.Error / 2, fmt.Sprintf("formula of the widest moment of the profiling pass at max_num_batched_tokens %d and max_num_seqs %d, widths fitted to start-up logs (%s; %s)",
-			e.MaxNumBatchedTokens, e.MaxNumSeqs, figures[hiddenWidths].Rows, figures[sampler].Rows)},
+		{"activation", p.Activation, p.Error / 2, activation},
 		{"non-torch", p.NonTorch, p.Error / 2, "fitted to start-up logs by version, GPU class and tensor parallel size; an empty compile cache may take " + gib(p.fit[coldCompile]).String() + " more"},
 		{"CUDA graphs", p.CUDAGraphs, p.CUDAGraphs / 2, graphSource},
 		{"KV cache", p.KVCache, p.Error, kvSource},
