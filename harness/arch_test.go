@@ -231,30 +231,66 @@ func TestNoStateInPackages(t *testing.T) {
 		}
 	}
 	for _, s := range all {
-		assigned := func(e ast.Expr) {
-			id, ok := e.(*ast.Ident)
-			if ok && globals[s.pkg+"."+id.Name] && (id.Obj == nil || isGlobal(s.file, id.Obj)) {
-				t.Errorf("%s:%d: the package variable %s is assigned to", s.path, fset.Position(e.Pos()).Line, id.Name)
+		for _, decl := range s.file.Decls {
+			fn, ok := decl.(*ast.FuncDecl)
+			if !ok {
+				continue
 			}
-		}
-		ast.Inspect(s.file, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.AssignStmt:
-				if n.Tok != token.DEFINE {
-					for _, lhs := range n.Lhs {
-						assigned(lhs)
-					}
+			local := localNames(fn)
+			assigned := func(e ast.Expr) {
+				if id, ok := e.(*ast.Ident); ok && globals[s.pkg+"."+id.Name] && !local[id.Name] {
+					t.Errorf("%s:%d: the package variable %s is assigned to", s.path, fset.Position(e.Pos()).Line, id.Name)
 				}
-			case *ast.IncDecStmt:
-				assigned(n.X)
 			}
-			return true
-		})
+			ast.Inspect(fn, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.AssignStmt:
+					if n.Tok != token.DEFINE {
+						for _, lhs := range n.Lhs {
+							assigned(lhs)
+						}
+					}
+				case *ast.IncDecStmt:
+					assigned(n.X)
+				}
+				return true
+			})
+		}
 	}
 }
 
-func isGlobal(f *ast.File, obj *ast.Object) bool {
-	return f.Scope != nil && f.Scope.Lookup(obj.Name) == obj
+// localNames are the names that a function declares somewhere: parameters, results, variables.
+func localNames(fn *ast.FuncDecl) map[string]bool {
+	names := map[string]bool{}
+	note := func(exprs ...ast.Expr) {
+		for _, e := range exprs {
+			if id, ok := e.(*ast.Ident); ok {
+				names[id.Name] = true
+			}
+		}
+	}
+	ast.Inspect(fn, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Field:
+			for _, id := range n.Names {
+				names[id.Name] = true
+			}
+		case *ast.ValueSpec:
+			for _, id := range n.Names {
+				names[id.Name] = true
+			}
+		case *ast.AssignStmt:
+			if n.Tok == token.DEFINE {
+				note(n.Lhs...)
+			}
+		case *ast.RangeStmt:
+			if n.Tok == token.DEFINE {
+				note(n.Key, n.Value)
+			}
+		}
+		return true
+	})
+	return names
 }
 
 func TestFilesStayReadable(t *testing.T) {

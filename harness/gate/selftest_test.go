@@ -160,7 +160,7 @@ func TestTheSameCodeRaisesNoAlarm(t *testing.T) {
 	binary := build(t)
 	red, unmeasurable, compared := 0, 0, 0
 	for i := range 20 {
-		r := pairs(t, binary, binary, quick, 3)
+		r := pairs(t, binary, binary, quick, 30)
 		for _, row := range r.Rows {
 			if row.Class != gate.Time {
 				continue
