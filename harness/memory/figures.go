@@ -30,7 +30,8 @@ const (
 // Fit is a value for every figure, in the order of Figures.
 type Fit [figures]float64
 
-// Figure says what one value of a Fit is and which real start-ups it was fitted to, by their case id.
+// Figure says what one value of a Fit is and which real start-ups it was fitted to: the ids are those of the list of
+// 149 public start-up logs that backtest memory reads, and of this project's own starts on an H100.
 type Figure struct {
 	Name  string
 	Value float64

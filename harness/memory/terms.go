@@ -2,6 +2,7 @@ package memory
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/testing-symbiote/symbiote/harness/units"
 )
@@ -27,14 +28,14 @@ func (p *Plan) terms() []Term {
 		sampler = sortSampler
 	}
 	if p.CUDAGraphs > 0 {
-		graphSource = fmt.Sprintf("fitted to start-up logs (%s); vLLM's own estimate varies by 2 times between equal starts", figures[graph].Rows)
+		graphSource = fmt.Sprintf("fitted to %d start-up logs; vLLM's own estimate varies by 2 times between equal starts", logs(figures[graph]))
 	}
 	kvSource := "what the budget leaves"
 	if e.KVCacheMemoryBytes > 0 {
 		kvSource = "kv_cache_memory_bytes: the budget is not used"
 	}
-	activation := fmt.Sprintf("formula of the widest moment of the profiling pass at max_num_batched_tokens %d and max_num_seqs %d, widths fitted to start-up logs (%s; %s)",
-		e.MaxNumBatchedTokens, e.MaxNumSeqs, figures[hiddenWidths].Rows, figures[sampler].Rows)
+	activation := fmt.Sprintf("formula of the widest moment of the profiling pass at max_num_batched_tokens %d and max_num_seqs %d, widths fitted to %d start-up logs",
+		e.MaxNumBatchedTokens, e.MaxNumSeqs, logs(figures[hiddenWidths], figures[sampler]))
 	if p.Deployment.Runner == "V2" {
 		activation += ", held against six start-ups of 0.26 on an H100"
 		if p.Deployment.Version().AtLeast(33, 0) {
@@ -48,4 +49,15 @@ func (p *Plan) terms() []Term {
 		{"CUDA graphs", p.CUDAGraphs, p.CUDAGraphs / 2, graphSource},
 		{"KV cache", p.KVCache, p.Error, kvSource},
 	}
+}
+
+// logs counts the start-ups that figures were fitted to.
+func logs(figures ...Figure) int {
+	seen := map[string]bool{}
+	for _, f := range figures {
+		for _, row := range strings.Fields(f.Rows) {
+			seen[row] = true
+		}
+	}
+	return len(seen)
 }
