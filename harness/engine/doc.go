@@ -14,12 +14,17 @@
 //
 // Read in this order: types.go (what goes in and comes out), schedule.go (running requests first, then waiting ones),
 // allocate.go and blocks.go (blocks, all or nothing), prefix.go (who shares what), update.go (tokens, ends), engine.go
-// (the clock around it).
+// (the clock around it). Then, for speed, the same decisions again: aggregate*.go and freelist.go hold all decodes as a
+// few numbers, so that a step costs what changes in it, and coast.go leaps over steps in which nothing does.
 //
 // # Decisions
 //
 // Scheduler is exported beside Engine because it is what recorded decisions of vLLM's own classes can be compared
 // with; Engine adds time and changes no decision.
+//
+// The two ways to decide stay side by side on purpose. Scheduler is the one that recorded vectors judge, aggregate the
+// one that runs; a test and a fuzz target hold every event and every gauge of both against each other. Where a setting
+// lets decodes advance unevenly (priority policy, prefill thresholds and intervals, pipeline parallelism) Scheduler runs.
 //
 // Prompts are not token ids but runs of named text (units.Segment): two prompts share blocks exactly where they share
 // runs. A block's hash is 64 bits wide and compared only with the blocks that are cached at that moment, so a false
