@@ -105,7 +105,19 @@ func (b *Book) Run(f Fit, data string, replay Replay) (Outcome, error) {
 		if err != nil {
 			return out, err
 		}
-		loss = stepLoss(&p, runs, f)
+		if len(runs) == 0 {
+			return out, fmt.Errorf("calibrate: %s: no run with engine steps", f.Steps)
+		}
+		if loss = stepLoss(&p, runs, f); f.GPU == "" {
+			g, err := steptime.GPUProfile(runs[0].Deployment.GPU)
+			if err != nil {
+				return out, err
+			}
+			if fitted, ok := b.GPUs[g.ID]; ok {
+				g = fitted
+			}
+			loss = hostLoss(&p, runs, f, g)
+		}
 	}
 	if loss != nil {
 		if out.Before, out.After, err = fit(&p, f.Free, loss); err != nil {
@@ -170,12 +182,12 @@ func stepLoss(p *Profiles, runs []Run, f Fit) func() float64 {
 	}
 }
 
-// meanAbs is the weighted mean of the ratios' absolute logarithms, each at most that of a factor of three: a run that
-// went astray must not steer the others.
+// meanAbs is the weighted mean of the ratios' absolute logarithms, each at most that of a factor of 1.6: a run that
+// went astray, such as one that compiled a kernel, must not steer the others.
 func meanAbs(ratios []Ratio) float64 {
 	sum, weight := 0.0, 0.0
 	for _, r := range ratios {
-		sum += r.Weight * min(math.Abs(math.Log(max(r.Value, 1e-3))), math.Log(3))
+		sum += r.Weight * min(math.Abs(math.Log(max(r.Value, 1e-3))), math.Log(1.6))
 		weight += r.Weight
 	}
 	return sum / max(weight, 1e-9)

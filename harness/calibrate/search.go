@@ -10,8 +10,8 @@ import (
 // it needs no derivative, takes any bound that f expresses as +Inf, and gives the same answer everywhere.
 func search(x []float64, f func([]float64) float64) ([]float64, float64) {
 	best := f(x)
-	for _, factor := range []float64{1.5, 1.2, 1.08, 1.03, 1.01} {
-		for range 5 {
+	for _, factor := range []float64{1.5, 1.2, 1.08, 1.03} {
+		for range 3 {
 			improved := false
 			for i := range x {
 				for _, by := range []float64{factor, 1 / factor} {

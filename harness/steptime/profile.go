@@ -85,7 +85,7 @@ type GPU struct {
 	Elementwise Stream      `json:"elementwise"`
 	Sampling    Stream      `json:"sampling"`
 	AllReduce   []AllReduce `json:"all_reduce"`
-	Sustained   float64     `json:"sustained"`          // share of the kernels' arithmetic speed that whole steps keep (clocks under load)
+	Sustained   float64     `json:"sustained"` // share of the kernels' arithmetic speed that whole steps keep (clocks under load)
 }
 
 // Host says what the CPU side costs, in microseconds.
@@ -108,6 +108,7 @@ type Host struct {
 	LaunchPiecewise        float64 `json:"launch_piecewise_per_layer_us"`
 	LaunchCompiled         float64 `json:"launch_compiled_per_layer_us"`
 	LaunchEager            float64 `json:"launch_eager_per_layer_us"`
+	LaunchMixedPerRequest  float64 `json:"launch_mixed_per_request_us"` // metadata that a step with prompts builds anew
 
 	// The front end (API process) and the client's connection.
 	DeliverPerStep     float64 `json:"deliver_per_step_us"`

@@ -76,14 +76,8 @@ func (t Timer) Step(w *engine.Work) engine.Cost {
 		return engine.Cost{Schedule: m.launch.scheduleStep}
 	}
 	h := &m.launch
-	gpu, how := t.GPU(w), h.compiled
-	if n := int(w.Tokens); n <= m.graphs.largest {
-		if how = h.full; len(w.Chunks) > 0 || n > m.graphs.full {
-			how = h.piecewise
-		}
-	}
-	prepare := h.scheduleStep + h.scheduleRequest*units.Span(w.Running) + h.schedulePrefill*units.Span(len(w.Chunks))
-	update := h.updateStep + h.updateToken*units.Span(w.Sampled) + h.updateFinished*units.Span(w.Finishing)
+	gpu, how := t.GPU(w), h.launching(w, m.graphs)
+	prepare, update := h.prepare(w), h.update(w)
 	deliver := units.Span(0)
 	if w.Sampled > 0 {
 		deliver = h.deliverStep + h.deliverToken*units.Span(w.Sampled) + h.deliverFinished*units.Span(w.Finishing)
