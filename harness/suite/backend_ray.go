@@ -11,10 +11,12 @@ import (
 
 	"github.com/testing-symbiote/symbiote/harness/backend"
 	"github.com/testing-symbiote/symbiote/harness/backend/ray"
+	"github.com/testing-symbiote/symbiote/harness/backend/sim"
 	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/failure"
 	"github.com/testing-symbiote/symbiote/harness/record"
 	"github.com/testing-symbiote/symbiote/harness/serve"
+	"github.com/testing-symbiote/symbiote/harness/units"
 	"github.com/testing-symbiote/symbiote/harness/workload"
 )
 
@@ -41,20 +43,41 @@ func serving() (backend.Backend, error) {
 // simulatedEngines is Ray's real dispatch in front of simulated engines: one for each actor of a vLLM pipeline.
 type simulatedEngines struct{ ray.Backend }
 
-// mostRows that a job sends to simulated engines: they share this machine with Ray, which would set the pace.
-const mostRows = 1000
+// mostRows that a job sends to simulated engines, which share this machine with Ray: more, and Ray sets the pace. And
+// longest is what a job may take, since Ray does not take time faster than it comes.
+const (
+	mostRows = 1000
+	longest  = 2 * units.Second * 60
+)
 
 func (b simulatedEngines) Run(ctx context.Context, d deploy.Deployment, w workload.Workload) (*record.Run, error) {
-	p, ok := w.(workload.Pipeline)
-	switch {
-	case !ok:
-		return b.Backend.Run(ctx, d, w)
-	case p.Rows.Len() > mostRows:
-		return nil, fmt.Errorf("suite: %d rows, at most %d are sent to simulated engines beside Ray: %w", p.Rows.Len(), mostRows, errors.ErrUnsupported)
+	engines := 1
+	switch w := w.(type) {
+	case workload.Pipeline:
+		if w.Kind == workload.VLLM {
+			engines = max(1, w.MinActors, w.MaxActors)
+		}
+		if n := w.Rows.Len(); n > mostRows {
+			return nil, fmt.Errorf("suite: %d rows, at most %d are sent to simulated engines beside Ray: %w", n, mostRows, errors.ErrUnsupported)
+		}
+	case workload.Load:
+		switch w.Arrivals.(type) {
+		case workload.AllAtOnce, workload.Closed:
+		default:
+			return nil, fmt.Errorf("suite: %q: Ray Data knows no arrivals: %w", w, errors.ErrUnsupported)
+		}
+		if n := w.Rows.Len(); n > mostRows {
+			return nil, fmt.Errorf("suite: %d rows, at most %d are sent to simulated engines beside Ray: %w", n, mostRows, errors.ErrUnsupported)
+		}
+	default:
+		return nil, fmt.Errorf("suite: %q: Ray Data knows no arrivals: %w", w, errors.ErrUnsupported)
 	}
-	engines := max(1, p.MinActors, p.MaxActors)
-	if p.Kind == workload.HTTP {
-		engines = 1
+	predicted, err := sim.Backend{}.Run(ctx, d, w)
+	switch {
+	case err != nil || predicted.Failure != nil:
+		return predicted, err
+	case predicted.End.Sub(predicted.Start) > longest:
+		return nil, fmt.Errorf("suite: it would take %v: %w", predicted.End.Sub(predicted.Start), errors.ErrUnsupported)
 	}
 	for range engines {
 		s, err := serve.New(serve.Config{Deployments: []deploy.Deployment{d}, Precise: true})
@@ -73,7 +96,7 @@ func (b simulatedEngines) Run(ctx context.Context, d deploy.Deployment, w worklo
 		defer closing()
 		b.Endpoint, b.StandIns = url, append(b.StandIns, url)
 	}
-	return b.Backend.Run(ctx, d, p)
+	return b.Backend.Run(ctx, d, w)
 }
 
 func (c Case) writeEvents(context.Context, io.Writer, Result) error { return nil }

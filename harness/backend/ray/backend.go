@@ -23,8 +23,8 @@ import (
 //go:embed pipe.py
 var script []byte
 
-// Backend runs a workload.Pipeline as a Ray job. Other workloads have arrivals of their own, which Ray Data does not:
-// Run returns errors.ErrUnsupported for them.
+// Backend runs a workload.Pipeline as a Ray job, and rows that are sent at once or so many at a time. Other workloads have
+// arrivals of their own, which Ray Data does not: Run returns errors.ErrUnsupported for them.
 type Backend struct {
 	Cluster
 	Endpoint string // an OpenAI-compatible server as Ray's workers reach it, http://127.0.0.1:8000/v1; HTTP pipelines need it
@@ -85,9 +85,9 @@ func (b Backend) Run(ctx context.Context, d deploy.Deployment, w workload.Worklo
 // Report is Run with what the job told beside it. When the job was cut short it comes with an error, and then holds
 // what was known by then.
 func (b Backend) Report(ctx context.Context, d deploy.Deployment, w workload.Workload) (Report, error) {
-	p, ok := w.(workload.Pipeline)
+	p, ok := b.pipeline(w)
 	if !ok {
-		return Report{}, fmt.Errorf("ray: %q is not a pipeline, and Ray Data knows no arrivals: %w", w, errors.ErrUnsupported)
+		return Report{}, fmt.Errorf("ray: %q: Ray Data knows no arrivals: %w", w, errors.ErrUnsupported)
 	}
 	if err := p.Validate(); err != nil {
 		return Report{}, err
@@ -114,9 +114,33 @@ func (b Backend) Report(ctx context.Context, d deploy.Deployment, w workload.Wor
 		job.Files = append(job.Files, standIn()...)
 		job.Env["TS_ENGINES"], job.Env["TS_RUN"] = strings.Join(b.StandIns, ","), id
 	}
-	s := &story{}
+	s, watch := &story{}, b.watch(ctx)
 	end, err := b.Cluster.Run(ctx, job, s.see)
-	return b.report(s, asked, end, version, err), err
+	r := b.report(s, asked, end, version, err)
+	watch.tell(r.Run, s)
+	return r, err
+}
+
+// pipeline is w as Ray Data would send it. Rows that are all sent at once are one batch of the vLLM processor, and rows of
+// which so many are kept in flight are one batch behind its semaphore.
+func (b Backend) pipeline(w workload.Workload) (workload.Pipeline, bool) {
+	if p, ok := w.(workload.Pipeline); ok {
+		return p, true
+	}
+	l, ok := w.(workload.Load)
+	if !ok || l.Rows == nil || b.Endpoint != "" && len(b.StandIns) == 0 {
+		return workload.Pipeline{}, false
+	}
+	n := l.Rows.Len()
+	p := workload.Pipeline{Rows: l.Rows, Seed: l.Seed, BatchSize: n, Blocks: 1, MaxConcurrentBatches: 1, MaxPending: n}
+	switch a := l.Arrivals.(type) {
+	case workload.AllAtOnce:
+	case workload.Closed:
+		p.MaxPending = a.InFlight
+	default:
+		return workload.Pipeline{}, false
+	}
+	return p, n > 0
 }
 
 // needs is what a pool of the least size occupies, and one CPU for the tasks before and after it.

@@ -24,6 +24,8 @@ type fake struct {
 	stubborn bool          // does not obey stop
 	dies     time.Duration // after submission nobody answers any more; 0 = never
 
+	metrics func(ran time.Duration) string // of the server that rows go to; nil = it has none
+
 	mu        sync.Mutex
 	packages  map[string][]byte
 	job       *fakeJob
@@ -55,6 +57,12 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	say := func(v any) { json.NewEncoder(w).Encode(v) }
 	switch {
+	case path == "/metrics" && f.metrics != nil:
+		var ran time.Duration
+		if f.job != nil {
+			ran = max(0, f.running())
+		}
+		io.WriteString(w, f.metrics(ran))
 	case path == "/api/version":
 		say(map[string]string{"version": "4", "ray_version": f.version, "ray_commit": "b7f4259", "session_name": "s"})
 	case path == "/api/v0/nodes":

@@ -280,6 +280,40 @@ func TestNobodyAnswers(t *testing.T) {
 	require.ErrorContains(t, err, "no Ray dashboard answers at http://127.0.0.1:1")
 }
 
+// TestTheServersAreLookedAt: what an engine counts and shows while the job runs is in the run.
+func TestTheServersAreLookedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{runs: 9 * time.Second, log: tell(8, nil), metrics: func(ran time.Duration) string {
+			s, running := ran.Seconds(), 0
+			if s > 0 && s < 8 {
+				running = int(s)
+			}
+			return fmt.Sprintf("vllm:num_requests_running{engine=\"0\"} %d\nvllm:num_requests_waiting{engine=\"0\"} 1\nvllm:kv_cache_usage_perc{engine=\"0\"} 0.%d\n"+
+				"vllm:num_preemptions_total{engine=\"0\"} %g\nvllm:prefix_cache_queries_total{engine=\"0\"} %g\nvllm:prefix_cache_hits_total{engine=\"0\"} %g\n",
+				running, running, 5+min(s, 3), 1000+min(s, 3)*10, 100+min(s, 3))
+		}}
+		r, err := f.backend().Report(t.Context(), model7b, pipeline(8))
+		require.NoError(t, err)
+		e := r.Run.Engine
+		require.Equal(t, []int{7, 1, 3}, []int{e.RunningPeak, e.WaitingPeak, e.Preemptions})
+		require.Equal(t, []units.Tokens{30, 3}, []units.Tokens{e.Queries, e.Hits}, "what was counted before the job is not its own")
+		require.InDelta(t, 0.7, e.UsagePeak, 1e-9)
+		require.NotEmpty(t, r.Run.Samples)
+	})
+}
+
+func TestRowsSentAtOnceAreOneBatch(t *testing.T) {
+	b := Backend{StandIns: []string{"http://engine"}}
+	p, ok := b.pipeline(workload.BatchChat(50).At(workload.AllAtOnce{}))
+	require.True(t, ok)
+	require.Equal(t, []int{50, 1, 1, 50}, []int{p.BatchSize, p.Blocks, p.MaxConcurrentBatches, p.MaxPending})
+	p, ok = b.pipeline(workload.BatchChat(50).At(workload.Closed{InFlight: 8}))
+	require.True(t, ok)
+	require.Equal(t, 8, p.MaxPending)
+	_, ok = Backend{Endpoint: "http://server/v1"}.pipeline(workload.BatchChat(50).At(workload.AllAtOnce{}))
+	require.False(t, ok, "the HTTP processor sends a batch's rows one after the other")
+}
+
 func TestOtherWorkloadsAreRefused(t *testing.T) {
 	_, err := (&fake{}).backend().Run(t.Context(), model7b, workload.BatchChat(8).At(workload.Poisson{Rate: 1}))
 	require.ErrorIs(t, err, errors.ErrUnsupported)
