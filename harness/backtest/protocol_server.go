@@ -12,7 +12,7 @@ import (
 )
 
 // modelPath stands for the recording's <model>: a path that vLLM's messages hide as they hid the real one.
-const modelPath = "/tmp/models/tiny"
+const modelPath = "/srv/models/tiny"
 
 // recordedModel is one of the two models of the recordings.
 func recordedModel(name string) (catalog.Model, error) {

@@ -63,7 +63,7 @@ type sequence struct {
 	hits                       units.Tokens
 	tokens                     int
 	preempted, untold          int // preemptions in all, and those not yet in the metrics
-	running, started, over     bool
+	started, over              bool
 	finish                     finish
 }
 

@@ -121,9 +121,6 @@ func (x *exchange) prepare(g *generation) *refusal {
 	if e := x.render(g); e != nil {
 		return e
 	}
-	if len(g.prompts)*g.n > maxSequences {
-		return invalid("a stand-in serves at most " + strconv.Itoa(maxSequences) + " sequences in one request")
-	}
 	for i := range g.prompts {
 		if beam && x.tokenizer == nil {
 			return invalid(noTokenizer)
@@ -140,6 +137,9 @@ func (x *exchange) prepare(g *generation) *refusal {
 		if e := g.checkSampling(&g.prompts[i]); e != nil {
 			return e
 		}
+	}
+	if len(g.prompts)*g.n > maxSequences {
+		return invalid("a stand-in serves at most " + strconv.Itoa(maxSequences) + " sequences in one request")
 	}
 	return nil
 }

@@ -63,17 +63,17 @@ func (c *Conn) loop() {
 
 // refuse answers what was no request.
 func (c *Conn) refuse(err error) {
-	status := http.StatusBadRequest
+	status, text := http.StatusBadRequest, "Invalid HTTP request received."
 	switch {
 	case errors.Is(err, errTooLarge):
-		status = http.StatusRequestEntityTooLarge
+		status, text = http.StatusRequestEntityTooLarge, err.Error()
 	case !errors.Is(err, errInvalid):
 		return // gone, idle for too long, or closed by us
 	}
 	c.hangUp = true
 	c.status(status, "")
 	c.out = append(c.out, "content-type: text/plain; charset=utf-8\r\nconnection: close\r\n\r\n"...)
-	c.out = append(c.out, err.Error()...)
+	c.out = append(c.out, text...)
 	c.Flush()
 }
 

@@ -36,7 +36,7 @@ func (r *Request) Header(name string) (value string, ok bool) {
 
 // errInvalid is answered as uvicorn answers what its parser refuses; errTooLarge is ours, since uvicorn has no bound.
 var (
-	errInvalid  = errors.New("Invalid HTTP request received.")
+	errInvalid  = errors.New("invalid HTTP request received")
 	errTooLarge = errors.New("request body too large")
 )
 
