@@ -121,4 +121,3 @@ func (a *aggregate) startDecode(r *member) {
 		}
 	}
 }
-
