@@ -88,23 +88,27 @@ func (s Spec) leave(test string, table golden.Table, rs Results, kept []error, b
 	if err != nil {
 		return err
 	}
-	suite := filepath.Base(here)
-	dir := filepath.Join(*resultsDir, suite)
+	doc, err := s.document(filepath.Base(here), test, table, rs, kept, broken)
+	if err != nil {
+		return err
+	}
+	return doc.write(table)
+}
+
+// write puts the document and the table where a reader of the results folder looks for them.
+func (d Document) write(table golden.Table) error {
+	dir := filepath.Join(*resultsDir, d.Suite)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	doc, err := s.document(suite, test, table, rs, kept, broken)
+	content, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
+		return fmt.Errorf("suite: %s: %w", d.Test, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, d.Test+".json"), append(content, '\n'), 0o644); err != nil {
 		return err
 	}
-	content, err := json.MarshalIndent(doc, "", "  ")
-	if err != nil {
-		return fmt.Errorf("suite: %s: %w", test, err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, test+".json"), append(content, '\n'), 0o644); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, test+".txt"), []byte(table.String()), 0o644)
+	return os.WriteFile(filepath.Join(dir, d.Test+".txt"), []byte(table.String()), 0o644)
 }
 
 func (s Spec) document(suite, test string, table golden.Table, rs Results, kept []error, broken []string) (Document, error) {

@@ -104,5 +104,5 @@ func TestSweep(t *testing.T) {
 		table.Rows = append(table.Rows, row)
 	}
 	require.NotEmpty(t, front)
-	golden.Check(t, table)
+	suite.Check(t, table)
 }

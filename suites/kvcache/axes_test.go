@@ -86,7 +86,7 @@ func TestLargestSafeBatch(t *testing.T) {
 		require.GreaterOrEqual(t, b.Load, a.Load, "half the bytes hold at least as much")
 		table.Rows = append(table.Rows, golden.Row{fmt.Sprint(length), fmt.Sprint(a.Load), fmt.Sprint(b.Load), fmt.Sprint(a.Runs + b.Runs)})
 	}
-	golden.Check(t, table)
+	suite.Check(t, table)
 }
 
 func largestSafe(t *testing.T, d deploy.Deployment, length units.Tokens, start float64) slo.Capacity {

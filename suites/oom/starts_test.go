@@ -115,7 +115,7 @@ func TestRealStarts(t *testing.T) {
 		require.LessOrEqual(t, math.Abs(float64(p.NumBlocks)/float64(s.blocks)-1), 0.001, s.name)
 		table.Rows = append(table.Rows, golden.Row{s.name, golden.GiB(s.kv * (1 << 30)), golden.GiB(float64(p.KVCache)), fmt.Sprint(s.blocks), fmt.Sprint(p.NumBlocks)})
 	}
-	golden.Check(t, table)
+	suite.Check(t, table)
 }
 
 // Rows in flight live in Ray's object store, in the memory of the host.
@@ -142,5 +142,5 @@ func TestHostMemory(t *testing.T) {
 		require.Equal(t, p.Demand <= p.ObjectStore, p.Fits)
 		table.Rows = append(table.Rows, golden.Row{c.name, fmt.Sprint(p.Rows), p.Demand.String(), p.ObjectStore.String(), fmt.Sprint(p.Fits)})
 	}
-	golden.Check(t, table)
+	suite.Check(t, table)
 }

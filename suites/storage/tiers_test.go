@@ -37,7 +37,7 @@ func TestTiers(t *testing.T) {
 			table.Rows = append(table.Rows, row)
 		}
 	}
-	golden.Check(t, table)
+	suite.Check(t, table)
 }
 
 func tier(t *testing.T, c suite.Case) string {
