@@ -1,8 +1,7 @@
 package report
 
 import (
-	"fmt"
-	"math"
+	"strconv"
 	"strings"
 )
 
@@ -18,6 +17,9 @@ func (f *Facts) derived(suite, id, metric string) (float64, bool) {
 	case "oom":
 		return r.ofDemand(metric)
 	case "kvcache":
+		if length, ok := strings.CutPrefix(metric, "largest_safe_batch_"); ok {
+			return f.safeBatch(length)
+		}
 		return r.ofStress(metric)
 	case "storage":
 		return r.ofStorage(metric)
@@ -84,8 +86,6 @@ func (r *Row) ofStress(metric string) (float64, bool) {
 	case "usage_without_preemption":
 		usage, ok := r.number("kv_usage_peak")
 		return usage, ok && preempted == 0
-	case "safe_batch_4096":
-		return r.safeBatch(4096)
 	case "hit_rate_of_passing":
 		hits, ok := r.number("prefix_hit_rate")
 		return hits, ok && hits > 0 && r.Want.Kept && broke == "-"
@@ -118,31 +118,12 @@ func truth(b bool) float64 {
 	return 0
 }
 
-// kvLimit is the share of the cache that a healthy load stays below, as the stress suite has it.
-const kvLimit = 0.6
-
-// safeBatch is the most sequences of this length that the cache holds below kvLimit, in whole blocks.
-func (r *Row) safeBatch(tokens float64) (float64, bool) {
-	blocks, total := r.Plan["num_gpu_blocks"], r.Plan["kv_cache_tokens"]
-	if blocks < 2 || total == 0 {
+// safeBatch reads the largest batch of sequences of a length that the stress suite's search found.
+func (f *Facts) safeBatch(length string) (float64, bool) {
+	r := f.row("kvcache", length)
+	if r == nil {
 		return 0, false
 	}
-	size := math.Round(total / blocks)
-	return math.Floor(kvLimit * (blocks - 1) / math.Ceil(tokens/size)), true
-}
-
-// safeBatches is the table of largest safe batches by sequence length.
-func (f *Facts) safeBatches() *table {
-	t := &table{Title: "Largest safe batch", Columns: []string{"tokens a sequence", "sequences below 60 % of the cache"}}
-	r := f.row("kvcache", "kv_baseline_low")
-	if r == nil {
-		return nil
-	}
-	t.Source = fmt.Sprintf("Whole blocks of the %s tokens that the memory plan of %s leaves for the cache.", count(r.Plan["kv_cache_tokens"]), r.Case)
-	for tokens := 512.0; tokens <= 32768; tokens *= 2 {
-		if n, ok := r.safeBatch(tokens); ok {
-			t.add(count(tokens), count(n))
-		}
-	}
-	return t.orNil()
+	n, err := strconv.ParseFloat(r.Cells["kv=auto"], 64)
+	return n, err == nil
 }

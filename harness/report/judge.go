@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/testing-symbiote/symbiote/harness/failure"
@@ -29,13 +31,23 @@ type volume struct {
 	Shown   [3]string `json:"-"`
 }
 
+// expected is how a profile states an error that was not measured on its own GPU or host.
+var expected = regexp.MustCompile(`expect up to ([\d.]+) %`)
+
 // rateError is how far the throughput of a row may be off, in percent, and what says so.
 func (f *Facts) rateError(r *Row) (float64, string) {
 	if f.Backend() != "sim" {
 		return 0, "measured"
 	}
-	if r != nil && r.Provenance != nil && strings.Contains(r.Provenance.ModelError, "not measured") {
-		return assumedError, "a profile derived from a sibling's; 25 % is assumed"
+	if r != nil && r.Provenance != nil {
+		if m := expected.FindAllStringSubmatch(r.Provenance.ModelError, -1); m != nil {
+			off := 0.0
+			for _, x := range m {
+				n, _ := strconv.ParseFloat(x[1], 64)
+				off = max(off, n)
+			}
+			return off, "what the profile says to expect where nothing was measured"
+		}
 	}
 	if f.Serving != nil {
 		if m, whose := f.Serving.of("request_throughput"); m.N > 0 {
@@ -131,7 +143,7 @@ func (f *Facts) configurations() []recommendation {
 		return !rate || !strings.Contains(r.Case, "_0.5b_") || r.GPU != "a100-40gb-sxm" || !r.Want.Kept
 	})
 	if len(rows) == 0 {
-		return nil
+		return f.swept()
 	}
 	rate := func(r *Row) float64 { x, _ := r.number("request_throughput_rps"); return x }
 	ttft := func(r *Row) float64 { x, _ := r.dist("ttft_ms", "p99"); return x }
@@ -158,6 +170,21 @@ func (f *Facts) configurations() []recommendation {
 	say("High throughput: the most requests a second, whatever the latency", best)
 	say("Memory-conservative: the least memory in use for at least half of the best rate", pick(func(r *Row) bool { return 2*rate(r) >= rate(best) },
 		func(a, b *Row) int { return cmp.Compare(need(a), need(b)) }))
+	return append(out, f.swept()...)
+}
+
+// swept are the deployments that a sweep under an SLO found and that nothing beats in both rate and latency.
+func (f *Facts) swept() []recommendation {
+	var out []recommendation
+	for _, t := range f.tests("configmatrix") {
+		for _, r := range t.Rows {
+			if r.Cells["front"] == "*" {
+				out = append(out, recommendation{"On the front of a sweep: " + r.Case, r.Case,
+					fmt.Sprintf("sustains %s, TTFT p99 %s, E2EL p50 %s, found in %s runs; nothing beats it in both rate and latency. Asked: %s",
+						r.Cells["req/s"], r.Cells["TTFT99"], r.Cells["E2EL50"], r.Cells["runs"], t.Asks), r.Case})
+			}
+		}
+	}
 	return out
 }
 

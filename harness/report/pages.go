@@ -207,7 +207,7 @@ func (f *Facts) matrixSections(pics map[string]*plot) []section {
 	for _, c := range f.configurations() {
 		t.add(c.Title, c.Setting, c.Evidence)
 	}
-	out = append(out, section{Title: "Configurations that the search chose", Text: []string{"Chosen among the cases that were run on one A100-40GB, not by rule of thumb; 13B stands for Qwen2.5-14B, as there is no Qwen2.5 of 13B."}, Table: t.orNil()})
+	out = append(out, section{Title: "Configurations that the search chose", Text: []string{"Chosen among the cases that were run on one A100-40GB, and found by the sweep under its SLO; not by rule of thumb. 13B stands for Qwen2.5-14B, as there is no Qwen2.5 of 13B."}, Table: t.orNil()})
 	return slices.DeleteFunc(append(out, f.failureSection("Failure modes: configuration matrix", "configmatrix")), section.empty)
 }
 
@@ -276,9 +276,6 @@ func (f *Facts) phaseSections(suite string, pic *plot) []section {
 // phasePage is a phase that has a file of its own.
 func (f *Facts) phasePage(suite, about string, pic *plot) []section {
 	out := f.phaseSections(suite, pic)
-	if suite == "kvcache" {
-		out = append(out, section{Title: "Largest safe batch by sequence length", Table: f.safeBatches()})
-	}
 	out = append(out, section{Title: "Recommendations: " + f.phase(suite).title, Table: f.findingsTable(suite)})
 	return slices.DeleteFunc(append(out, f.claimsOf(about, suite)), section.empty)
 }

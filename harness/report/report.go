@@ -7,6 +7,8 @@
 // A figure is a fact of one case and keeps the text in which the golden table shows it, so that the forms cannot
 // differ. The reports have no "approved": a verdict per promise says what it rests on and how wrong the model is.
 //
+// testdata/browser.mjs tries the page in a real Chromium.
+//
 // Start at Gather; pages.go says what stands where, json.go what programs read, pictures.go what is drawn.
 package report
 
