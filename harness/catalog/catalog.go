@@ -1,4 +1,4 @@
-// Package catalog holds facts about models, accelerators and stores, each with the source it was read from.
+// Package catalog holds facts about models and accelerators, each with the source it was read from.
 package catalog
 
 import "github.com/testing-symbiote/symbiote/harness/units"
