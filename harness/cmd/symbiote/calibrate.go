@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -18,9 +19,23 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/steptime"
 )
 
+const calibrateUsage = `usage: symbiote calibrate -runs DIR -out FILE
+       symbiote calibrate -out DIR [-recipe FILE] [-data DIR] [-only REGEXP]
+
+Fits step-time profiles. With -runs, a GPU and a host to the engine steps of your own runs, with the error on the runs
+that were held out. Without, it repeats the fits that the shipped profiles come from.
+
+`
+
 func calibrateCommand(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("calibrate", flag.ContinueOnError)
 	fs.SetOutput(stderr)
+	fs.Usage = func() {
+		fmt.Fprint(stderr, calibrateUsage)
+		fs.PrintDefaults()
+	}
+	runs := fs.String("runs", "", "`DIR` with runs.csv and steps/TAG.csv.gz: fit to these runs alone; -out is then a FILE")
+	host := fs.String("host", "default", "host profile that a fit to -runs begins with")
 	recipe := fs.String("recipe", "", "fits to run, `FILE`; empty = those that the shipped profiles come from")
 	data := fs.String("data", "../shared/groundtruth", "folder that the recipe's names are relative to")
 	out := fs.String("out", "", "folder to write gpus/ID.json and hosts/ID.json to")
@@ -30,8 +45,10 @@ func calibrateCommand(args []string, stdout, stderr io.Writer) int {
 	case err == flag.ErrHelp:
 		return 0
 	case err != nil || *out == "" || fs.NArg() > 0:
-		fmt.Fprintln(stderr, "symbiote calibrate: -out DIR is needed, and no other argument than flags")
-		return 2
+		return fail(stderr, "calibrate", errors.New("-out is needed, and no other argument than flags"))
+	}
+	if *runs != "" {
+		return calibrateRuns(*runs, *host, *out, *asJSON, stdout, stderr)
 	}
 	outcomes, err := runRecipe(*recipe, *data, *out, *only, stderr)
 	if err != nil {
@@ -47,6 +64,47 @@ func calibrateCommand(args []string, stdout, stderr io.Writer) int {
 			fmt.Fprintf(stdout, "  %s: %d kernels, mean |error| %.1f %%, p90 %.1f %%\n", k.What, k.Kernels, k.MeanAbs, k.WorstP90)
 		}
 	}
+	return 0
+}
+
+// calibrateRuns fits to one folder of runs of one GPU.
+func calibrateRuns(dir, host, out string, asJSON bool, stdout, stderr io.Writer) int {
+	runs, err := calibrate.ReadRuns(dir)
+	if err == nil && len(runs) == 0 {
+		err = fmt.Errorf("%s: no run with engine steps", dir)
+	}
+	if err != nil {
+		return fail(stderr, "calibrate", err)
+	}
+	for _, r := range runs {
+		if r.Deployment.GPU.ID != runs[0].Deployment.GPU.ID {
+			return fail(stderr, "calibrate", fmt.Errorf("%s: runs of %s and of %s, want one GPU at a time", dir, runs[0].Deployment.GPU.ID, r.Deployment.GPU.ID))
+		}
+	}
+	var p calibrate.Profiles
+	if p.GPU, err = steptime.GPUProfile(runs[0].Deployment.GPU); err == nil {
+		p.Host, err = steptime.HostProfile(host)
+	}
+	if err != nil {
+		return fail(stderr, "calibrate", err)
+	}
+	live, err := calibrate.Steps(runs, p)
+	if err != nil {
+		return fail(stderr, "calibrate", err)
+	}
+	text, err := json.MarshalIndent(live, "", " ")
+	if err == nil {
+		err = os.WriteFile(out, append(text, '\n'), 0o644)
+	}
+	if err != nil {
+		return fail(stderr, "calibrate", err)
+	}
+	if asJSON {
+		printJSON(stdout, live)
+		return 0
+	}
+	fmt.Fprintf(stdout, "fitted on %d runs, held out %d\nmean absolute error on those held out: GPU %.1f %% of %d steps (shipped profile %.1f %%), host %.1f %% of %d turns (shipped profile %.1f %%)\n",
+		len(live.FittedOn), len(live.HeldOut), live.GPUError, live.GPUSteps, live.BeforeGPU, live.HostError, live.HostTurns, live.BeforeHost)
 	return 0
 }
 
