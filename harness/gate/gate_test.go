@@ -338,3 +338,26 @@ func TestACommentHasRoomForItself(t *testing.T) {
 	require.Contains(t, md.String(), "940 more are in report.html.")
 	require.Contains(t, md.String(), "990 more are in report.html")
 }
+
+// FuzzRead: whatever an output holds, it is read or refused, and a comparison with itself is never a regression
+// unless one of its exact rows contradicts itself.
+func FuzzRead(f *testing.F) {
+	f.Add(head + virtual(100, 2e6))
+	f.Add(head + timed(1, 6, 1000, 2))
+	f.Add("Unit a b=c\nBenchmarkX 1 NaN a\n--- FAIL: x\n")
+	f.Fuzz(func(t *testing.T, output string) {
+		side, err := Read(strings.NewReader(output), "x", "*")
+		if err != nil {
+			return
+		}
+		r := Compare(side, side, Options{Today: today})
+		for _, row := range r.Rows {
+			if row.Status.Fails() && row.Status != Unstable {
+				t.Fatalf("%+v", row)
+			}
+		}
+		if err := json.NewEncoder(&bytes.Buffer{}).Encode(r.Document()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
