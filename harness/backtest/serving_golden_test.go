@@ -61,3 +61,28 @@ func row(name, role string, metrics []string, errors map[string]float64) golden.
 	}
 	return cells
 }
+
+// Requests in the server cannot be more than arrive while one is away (Little), and no run may decode faster than
+// one token a step.
+func TestReplaysObeyLittlesLaw(t *testing.T) {
+	rep, err := backtest.Serving(context.Background(), backtest.ServingOptions{RealBlocks: true}, "testdata/replay/h100.jsonl")
+	require.NoError(t, err)
+	for _, c := range rep.PerCase {
+		p := c.Predicted
+		if strings.Contains(c.ID, "/stage=") {
+			continue // the gauges are of the whole run, the latencies of a part
+		}
+		inside, passing := p.RunningMean+p.WaitingMean, p.RequestRate*p.E2E.Mean/1e3
+		require.LessOrEqual(t, inside, 1.02*passing, "%s: %g in the server, %g pass it", c.ID, inside, passing)
+		require.GreaterOrEqual(t, inside, 0.5*passing-1, "%s: %g in the server, %g pass it", c.ID, inside, passing)
+		require.LessOrEqual(t, p.TTFT.Mean, p.E2E.Mean, c.ID)
+		require.GreaterOrEqual(t, p.LongestStall, 0.99*mean(p.TPOT), "%s: the longest gap is not shorter than the mean one", c.ID)
+	}
+}
+
+func mean(p *backtest.Percentiles) float64 {
+	if p == nil {
+		return 0
+	}
+	return p.Mean
+}

@@ -50,9 +50,14 @@ func (t Timer) Utilization(w *engine.Work) (flops, bandwidth float64) {
 		return 0, 0
 	}
 	f, g := t.Figures(w), t.kernels.gpu
-	peak := g.PeakBF16
-	if len(t.kernels.shape.dense) > 0 {
-		_, peak = t.kernels.gemm(t.kernels.shape.dense[0].class)
+	return f.FLOPs / seconds / t.kernels.peak(), f.Bytes / seconds / g.Bandwidth
+}
+
+// peak is the arithmetic peak of the kernels that multiply by the model's weights.
+func (k *kernels) peak() float64 {
+	if len(k.shape.dense) == 0 {
+		return k.gpu.PeakBF16
 	}
-	return f.FLOPs / seconds / peak, f.Bytes / seconds / g.Bandwidth
+	_, top := k.gemm(k.shape.dense[0].class)
+	return top
 }
