@@ -52,7 +52,7 @@ func (f *Facts) provenance() object {
 	if f.Backend() == "sim" {
 		model = "each result states its own; no backtest stands in these results"
 		if f.Serving != nil {
-			model = f.Serving.words()
+			model = f.Serving.words(mainMetrics()...)
 		}
 	}
 	return object{"backend": f.Backend(), "origin": f.origin(), "vllm_versions": sortedKeys(versions), "hosts": sortedKeys(hosts), "seeds": sortedKeys(seeds), "model_error": model}

@@ -47,13 +47,13 @@ func tally(rulings []claims.Ruling) string {
 }
 
 func claimsTable(title string, rulings []claims.Ruling) *table {
-	t := &table{Title: title, Columns: []string{"claim", "where", "says", "found here", "verdict", "why"}, Source: claimsSource}
+	t := &table{Title: title, Columns: []string{"claim", "verdict", "says", "found here", "why", "where"}, Source: claimsSource}
 	for _, r := range rulings {
 		found := "–"
 		if r.Found != nil {
 			found = quantity(*r.Found, r.Unit)
 		}
-		t.add(r.Plain(), r.Where, strings.TrimSpace(string(r.Rel)+" "+quantity(r.Claimed, r.Unit)), found, string(r.Verdict), r.Reason)
+		t.add(r.Plain(), string(r.Verdict), strings.TrimSpace(string(r.Rel)+" "+quantity(r.Claimed, r.Unit)), found, r.Reason, r.Where)
 	}
 	return t
 }

@@ -72,13 +72,13 @@ func (f *Facts) errorTable() *table {
 	if f.Serving == nil {
 		return nil
 	}
-	t := &table{Title: "Model error", Columns: []string{"metric", "over", "runs", "mean error", "median", "90th percentile"}, Source: "From `symbiote backtest serving` on measured runs."}
+	t := &table{Title: "Model error", Columns: []string{"metric", "over", "runs", "mean error", "median", "90th percentile"}, Source: "From `symbiote backtest serving` on measured runs; held out are those that nothing was fitted on."}
 	for _, m := range sortedKeys(f.Serving.Metrics) {
 		if e := f.Serving.over("validation", m); e.N > 0 {
-			t.add(m, "runs that nothing was fitted on", count(float64(e.N)), percent(e.Mean), percent(e.Median), percent(e.P90))
+			t.add(m, "held out", count(float64(e.N)), percent(e.Mean), percent(e.Median), percent(e.P90))
 		}
 		if e := f.Serving.Metrics[m]; e.N > 0 {
-			t.add(m, "all runs", count(float64(e.N)), percent(e.Mean), percent(e.Median), percent(e.P90))
+			t.add(m, "all", count(float64(e.N)), percent(e.Mean), percent(e.Median), percent(e.P90))
 		}
 	}
 	return t.orNil()
@@ -188,6 +188,9 @@ func (f *Facts) provenanceTable() *table {
 		seen := map[string]bool{}
 		for _, r := range test.Rows {
 			host, says := "–", "planned, not run"
+			if r.Plan == nil {
+				says = "as the table's note says"
+			}
 			if r.Provenance != nil {
 				host, says = r.Provenance.Host, r.Provenance.ModelError
 			}
