@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/testing-symbiote/symbiote/harness/failure"
@@ -48,9 +49,16 @@ func LogEnd(w io.Writer) {
 // LogFailure writes how vLLM ends that does not start: the engine core's error, then the server's.
 func LogFailure(w io.Writer, e *failure.Error) {
 	logLine(w, "EngineCore", "ERROR", "core.py:1510", "EngineCore failed to start.")
-	logLine(w, "EngineCore", "ERROR", "core.py:1510", "ValueError: %s", e.Message)
+	kind := "ValueError"
+	if strings.HasPrefix(e.Message, "CUDA out of memory") {
+		kind = "torch.OutOfMemoryError"
+	}
+	logLine(w, "EngineCore", "ERROR", "core.py:1510", "%s: %s", kind, e.Message)
 	logLine(w, "APIServer", "ERROR", "entry.py:152", "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}")
 }
+
+// LogPortInUse writes how vLLM ends whose port is taken. Its exit code is 1.
+func LogPortInUse(w io.Writer) { fmt.Fprintln(w, "OSError: [Errno 98] Address already in use") }
 
 //go:embed testdata/out-of-memory.log.gz
 var outOfMemory []byte

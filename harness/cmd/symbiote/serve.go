@@ -144,7 +144,11 @@ func (f *serveFlags) run(stdout, stderr io.Writer) int {
 	}
 	defer s.Close()
 	l, err := net.Listen("tcp", loopback(f.addr))
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		serve.LogPortInUse(stderr)
+		return 1
+	case err != nil:
 		return fail(stderr, "serve", err)
 	}
 	ended := make(chan error, 1)
