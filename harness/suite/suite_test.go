@@ -82,6 +82,8 @@ func TestPromises(t *testing.T) {
 	require.EqualError(t, suite.Rises("n", of, "b", "a").Check(rs), "n is 2 in b and 1 in a")
 	require.NoError(t, suite.Falls("n", of, "b", "a").Check(rs))
 	require.EqualError(t, suite.Falls("n", of, "b", "c").Check(rs), "n is 2 in b and 2 in c")
+	require.NoError(t, suite.Holds("n", 50, of, "b", "a").Check(rs))
+	require.EqualError(t, suite.Holds("n", 49, of, "b", "a").Check(rs), "n is 2 in b and 1 in a")
 	require.PanicsWithValue(t, `suite: no case is named "d"`, func() { rs.Of("d") })
 }
 

@@ -153,6 +153,12 @@ func Falls(name string, of func(Result) float64, cases ...string) Promise {
 	return Promise{fmt.Sprintf("%s falls from %s", name, strings.Join(cases, " to ")), inOrder(name, of, cases, func(a, b float64) bool { return a > b })}
 }
 
+// Holds promises that a figure falls by at most so many percent from each of these cases to the next.
+func Holds(name string, percent float64, of func(Result) float64, cases ...string) Promise {
+	says := fmt.Sprintf("%s falls by at most %g%% from %s", name, percent, strings.Join(cases, " to "))
+	return Promise{says, inOrder(name, of, cases, func(a, b float64) bool { return b >= a*(1-percent/100) })}
+}
+
 func inOrder(name string, of func(Result) float64, cases []string, ok func(a, b float64) bool) func(Results) error {
 	return func(rs Results) error {
 		for i := 1; i < len(cases); i++ {

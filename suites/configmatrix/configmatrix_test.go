@@ -30,8 +30,7 @@ func job(name, model, gpu string, batch, concurrency, rows int) suite.Case {
 		d.Engine.GPUMemoryUtilization = 0.85
 	}
 	return suite.Case{
-		Name: name,
-		On:   d,
+		Name: name, On: d,
 		Play: workload.Pipeline{
 			Rows: workload.BatchChat(rows), Seed: seed,
 			BatchSize: batch, MaxConcurrentBatches: concurrency, Blocks: units.CeilDiv(rows, batch), MaxNumSeqs: d.Engine.MaxNumSeqs,
@@ -82,7 +81,8 @@ func spec() suite.Spec {
 		Columns: columns(),
 		Promises: []suite.Promise{
 			suite.Rises("req/s", rps, "baseline_0.5b_128_2", "baseline_0.5b_256_2", "baseline_0.5b_512_2"),
-			suite.Rises("req/s", rps, "baseline_0.5b_128_2", "concurrency_0.5b_128_4"),
+			// Not that it rises: two batches already bring the front end, which takes one request at a time, to its limit.
+			suite.Holds("req/s", 2, rps, "baseline_0.5b_128_2", "concurrency_0.5b_128_4"),
 			suite.Falls("req/s", rps, "baseline_0.5b_128_2", "large_7b_64_2", "large_13b_32_2"),
 		},
 	}
@@ -134,7 +134,7 @@ func TestMemory(t *testing.T) {
 	suite.Run(t, s)
 }
 
-// TestSLA asks how long the job with a deadline takes for other volumes, at the rate that it reached.
+// TestSLA asks how long other volumes take at the rate that the job with a deadline reached.
 func TestSLA(t *testing.T) {
 	s := spec()
 	s.Asks = "How long do so many rows take, and what is left of 24 hours?"
