@@ -104,8 +104,9 @@ func hash(deployment string) string {
 
 // counts are how many of these suites' cases keep what they promise. Their further tables are counted beside.
 func (f *Facts) counts(suites ...string) object {
-	total, passed, beyond, missing := 0, 0, 0, []string{}
+	total, passed, beyond, missing, broken := 0, 0, 0, []string{}, []string{}
 	for _, suite := range suites {
+		broken = append(broken, f.broken(suite)...)
 		known := map[string]bool{}
 		for _, id := range f.phase(suite).ids {
 			if r := f.row(suite, id); r != nil {
@@ -132,7 +133,7 @@ func (f *Facts) counts(suites ...string) object {
 	if total > 0 {
 		rate = 100 * float64(passed) / float64(total)
 	}
-	return object{"total_tests": total, "passed": passed, "failed": total - passed, "success_rate_pct": rate, "missing": missing, "further_rows": beyond}
+	return object{"total_tests": total, "passed": passed, "failed": total - passed, "success_rate_pct": rate, "missing": missing, "broken_promises": broken, "further_rows": beyond}
 }
 
 // tablesOf are the tables of pages' sections, as Markdown and HTML draw them.
@@ -282,7 +283,7 @@ func (f *Facts) finalReport() object {
 	}
 	all := f.counts(suites...)
 	status := "complete: every case keeps its promise"
-	if all["failed"].(int) > 0 {
+	if all["failed"].(int) > 0 || len(all["broken_promises"].([]string)) > 0 {
 		status = "complete: promises are broken"
 	}
 	if len(all["missing"].([]string)) > 0 {

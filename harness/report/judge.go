@@ -234,6 +234,10 @@ func (f *Facts) readiness() []readiness {
 			r.Verdict = fmt.Sprintf("%d of %d kept", kept, n)
 			r.Error = f.errorOf(p.suite)
 		}
+		if together := f.broken(p.suite); len(together) > 0 {
+			r.Verdict += fmt.Sprintf("; %d promises of the cases together are broken", len(together))
+			broken = append(broken, together...)
+		}
 		if broken != nil {
 			r.RestsOn += "; broken: " + strings.Join(broken, ", ")
 		}

@@ -111,6 +111,19 @@ func (f *Facts) kept(suite, id string) bool {
 	return true
 }
 
+// broken are the promises that the cases of a suite do not keep together.
+func (f *Facts) broken(suite string) []string {
+	out := []string{}
+	for _, t := range f.tests(suite) {
+		for _, p := range t.Promises {
+			if !p.Kept {
+				out = append(out, p.Says)
+			}
+		}
+	}
+	return out
+}
+
 // figures answers the claims ledger: a metric over the cases of a suite that have it.
 func (f *Facts) figures(suite, metric string) []claims.Figure {
 	var found []claims.Figure

@@ -100,6 +100,7 @@ type Outcome struct {
 	Tests   int    `json:"tests"`
 	Passed  int    `json:"passed"`
 	Missing int    `json:"missing"`
+	Broken  int    `json:"broken_promises"` // of the cases together
 	Claims  int    `json:"claims"`
 	Backend string `json:"backend"`
 }
@@ -108,6 +109,7 @@ type Outcome struct {
 func (f *Facts) Outcome() Outcome {
 	o := Outcome{Claims: len(f.Rulings), Backend: f.Backend()}
 	for _, p := range f.phases {
+		o.Broken += len(f.broken(p.suite))
 		for _, id := range p.ids {
 			switch {
 			case f.row(p.suite, id) == nil:
@@ -125,6 +127,9 @@ func (f *Facts) Outcome() Outcome {
 
 func (o Outcome) String() string {
 	s := fmt.Sprintf("%d of %d cases keep their promise (%s)", o.Passed, o.Tests, o.Backend)
+	if o.Broken > 0 {
+		s += fmt.Sprintf("; %d promises of cases together are broken", o.Broken)
+	}
 	if o.Missing > 0 {
 		s += fmt.Sprintf("; %d of the 123 are missing", o.Missing)
 	}

@@ -242,3 +242,13 @@ func TestHeldOutRunsAreTheError(t *testing.T) {
 	require.Equal(t, 3, m.N)
 	require.Equal(t, "measured runs", whose)
 }
+
+func TestABrokenPromiseShows(t *testing.T) {
+	r := sample(t, "sim")
+	require.Equal(t, "123 of 123 cases keep their promise (sim); 180 claims judged", gathered(t, r).Outcome().String())
+	r.Tests[0].Promises[0].Kept = false
+	f := gathered(t, r)
+	require.Equal(t, "123 of 123 cases keep their promise (sim); 1 promises of cases together are broken; 180 claims judged", f.Outcome().String())
+	require.Equal(t, "complete: promises are broken", f.finalReport()["overall_status"])
+	require.Contains(t, rendered(t, f)[summaryFile], "11 of 11 kept; 1 promises of the cases together are broken")
+}
