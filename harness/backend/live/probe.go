@@ -54,7 +54,7 @@ func base(endpoint string) (string, error) {
 	u, err := url.Parse(endpoint)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("endpoint: %w", err)
+		return "", fmt.Errorf("endpoint %q, want an address such as http://127.0.0.1:8000: %w", endpoint, err)
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return "", fmt.Errorf("endpoint %q, want an address such as http://127.0.0.1:8000", endpoint)
 	case u.User != nil:
@@ -79,10 +79,10 @@ func look(ctx context.Context, client *http.Client, endpoint, key, model string)
 	var api *openai.APIError
 	var request *openai.RequestError
 	status := 0
-	if errors.As(err, &api) {
-		status = api.HTTPStatusCode
-	} else if errors.As(err, &request) {
+	if errors.As(err, &request) { // it may wrap an APIError that does not know its status
 		status = request.HTTPStatusCode
+	} else if errors.As(err, &api) {
+		status = api.HTTPStatusCode
 	}
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:

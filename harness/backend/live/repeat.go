@@ -19,8 +19,11 @@ func (b Backend) Repeat(ctx context.Context, d deploy.Deployment, w func(seed ui
 			one.Journal.Path = fmt.Sprintf("%s.%d", b.Journal.Path, i+1)
 		}
 		m, err := one.Measure(ctx, d, w(seed+uint64(i)))
-		if err != nil {
+		if err != nil && i > 0 {
 			return nil, fmt.Errorf("repeat %d: %w", i+1, err)
+		}
+		if err != nil {
+			return nil, err
 		}
 		all = append(all, m)
 		if m.Run.Failure != nil {
