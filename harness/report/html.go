@@ -26,9 +26,9 @@ func (f *Facts) html(pages []page) ([]byte, error) {
 	var b bytes.Buffer
 	err = t.Execute(&b, struct {
 		*Facts
-		Origin string
+		Origin origins
 		Pages  []page
-	}{f, f.origin(), pages})
+	}{f, f.provenance(), pages})
 	return b.Bytes(), err
 }
 

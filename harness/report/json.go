@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/testing-symbiote/symbiote/harness/claims"
@@ -37,15 +38,35 @@ func (f *Facts) document() object {
 	return object{"schema_version": reportSchema, "timestamp": f.Stamp, "provenance": f.provenance(), "claims": f.claimRows()}
 }
 
-func (f *Facts) provenance() object {
+// seedOf is how a workload prints its seed.
+var seedOf = regexp.MustCompile(`\bseed (\d+)`)
+
+// origins is the provenance of a whole report.
+type origins struct {
+	Backend      string   `json:"backend"`
+	Origin       string   `json:"origin"` // simulated or measured
+	VLLMVersions []string `json:"vllm_versions"`
+	Hosts        []string `json:"hosts"`
+	Seeds        []string `json:"seeds"`
+	Deployments  string   `json:"deployments_hash"` // over all of them: equal settings, equal hash
+	ModelError   string   `json:"model_error"`
+}
+
+func (f *Facts) provenance() origins {
 	versions, hosts, seeds := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	var deployments strings.Builder
 	for _, t := range f.Tests {
 		for _, r := range t.Rows {
-			versions[r.VLLMVersion] = true
+			if r.VLLMVersion != "" {
+				versions[r.VLLMVersion] = true
+			}
 			if r.Provenance != nil {
 				hosts[r.Provenance.Host] = true
-				seeds[fmt.Sprint(r.Provenance.Seed)] = true
 			}
+			if m := seedOf.FindStringSubmatch(r.Workload); m != nil {
+				seeds[m[1]] = true
+			}
+			deployments.WriteString(r.Deployment + "\n")
 		}
 	}
 	model := "none: measured"
@@ -55,7 +76,12 @@ func (f *Facts) provenance() object {
 			model = f.Serving.words(mainMetrics()...)
 		}
 	}
-	return object{"backend": f.Backend(), "origin": f.origin(), "vllm_versions": sortedKeys(versions), "hosts": sortedKeys(hosts), "seeds": sortedKeys(seeds), "model_error": model}
+	return origins{f.Backend(), f.origin(), sortedKeys(versions), sortedKeys(hosts), sortedKeys(seeds), hash(deployments.String()), model}
+}
+
+func (o origins) String() string {
+	return fmt.Sprintf("Figures are %s: vLLM %s, host profiles %s, seeds %s, deployments %s. Model error: %s.",
+		o.Origin, strings.Join(o.VLLMVersions, " and "), strings.Join(o.Hosts, ", "), strings.Join(o.Seeds, ", "), o.Deployments, o.ModelError)
 }
 
 // results are a suite's cases with all that is known of them.
@@ -91,7 +117,7 @@ func (r *Row) result(t Test) object {
 		o["memory"] = r.Plan
 	}
 	if r.Provenance != nil {
-		o["provenance"] = object{"backend": r.Provenance.Backend, "seed": r.Provenance.Seed, "host": r.Provenance.Host, "model_error": r.Provenance.ModelError}
+		o["provenance"] = object{"backend": r.Provenance.Backend, "host": r.Provenance.Host, "model_error": r.Provenance.ModelError}
 	}
 	return o
 }

