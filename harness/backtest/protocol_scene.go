@@ -153,7 +153,7 @@ func (x *exchange) recordedEvents() (n int) {
 		return 0
 	}
 	for _, e := range x.Response.events {
-		if strings.Contains(e, `"choices":[{`) {
+		if strings.Contains(e, `"choices":[{`) && !strings.Contains(e, `"finish_reason":"abort"`) {
 			n++
 		}
 	}

@@ -79,6 +79,9 @@ func (w *streamWriter) deliver(d *delivery) bool {
 		return false
 	}
 	w.events++
+	if d.tokens == 0 && !w.g.echo {
+		return true // ended before its first token: vLLM tells nothing of it
+	}
 	if w.g.chat {
 		w.chatEvent(d)
 	} else {
