@@ -192,7 +192,7 @@ func dataPipeline(d deploy.Deployment, load workload.Load) (workload.Workload, e
 	p := workload.Pipeline{Rows: load.Rows, Seed: load.Seed, BatchSize: q.BatchSize, MaxConcurrentBatches: q.Concurrency,
 		Blocks: q.Blocks, MaxNumSeqs: r.Engine.MaxNumSeqs, MinActors: max(q.Replicas, 1), MaxActors: max(q.Replicas, 1)}
 	if p.BatchSize == 0 {
-		return nil, errors.New("-pipeline: the deployment has no pipeline; give batch_size and concurrency under pipeline:")
+		return nil, errors.New("-pipeline: the deployment has no pipeline; give it batch_size and concurrency")
 	}
 	return p, p.Validate()
 }
