@@ -113,7 +113,7 @@ func (w writer) body(r workload.Request) []byte {
 	var value any
 	if w.prompts == Chat {
 		value = chatBody{openai.ChatCompletionRequest{
-			Model: w.model, Stream: true, MaxTokens: output,
+			Model: w.model, Stream: true, MaxCompletionTokens: output,
 			Messages: []openai.ChatCompletionMessage{{Role: openai.ChatMessageRoleUser, Content: w.words(r)}},
 		}, 0, true, output, usage}
 	} else {
