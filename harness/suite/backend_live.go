@@ -57,9 +57,10 @@ func (r *repeated) Run(ctx context.Context, d deploy.Deployment, w workload.Work
 	if err != nil {
 		return nil, err
 	}
-	blocks := 0
+	blocks, planned := 0, 0
 	if plan, err := memory.For(resolved); err == nil {
 		blocks = int(plan.NumBlocks)
+		planned = blocks * resolved.Engine.BlockSize
 	}
 	if why := r.offers.Lacks(resolved, blocks); why != "" {
 		return nil, fmt.Errorf("%w: %s", errors.ErrUnsupported, why)
@@ -77,7 +78,12 @@ func (r *repeated) Run(ctx context.Context, d deploy.Deployment, w workload.Work
 			return nil, err
 		}
 	}
-	return middle(all), nil
+	run := middle(all)
+	if l := all[0].StartLog; l != nil && l.KVTokens.Known && planned > 0 {
+		run.Provenance.Notes = append(run.Provenance.Notes, fmt.Sprintf("KV cache: planned %d tokens, the start-up log prints %.0f, error %+.1f%%",
+			planned, l.KVTokens.Value, 100*(float64(planned)-l.KVTokens.Value)/l.KVTokens.Value))
+	}
+	return run, nil
 }
 
 // middle is the run of median output throughput, with what the repeats and the simulator say in its notes.
