@@ -32,7 +32,7 @@ measure() {
 # start OUT TREE: begins an output with the revision that it measures.
 start() {
 	mkdir -p "$(dirname "$1")"
-	printf 'commit: %s\n' "$(git -C "$2" describe --always --dirty 2>/dev/null || echo unknown)" >"$1"
+	printf '# commit %s\n' "$(git -C "$2" describe --always --dirty 2>/dev/null || echo unknown)" >"$1"
 }
 
 tmp=$(mktemp -d)
