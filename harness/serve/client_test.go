@@ -37,7 +37,7 @@ func TestGoOpenAI(t *testing.T) {
 	require.Equal(t, 7, whole.Usage.TotalTokens)
 
 	ask := openai.ChatCompletionRequest{
-		Model: "small", MaxTokens: 3, Messages: []openai.ChatCompletionMessage{{Role: "user", Content: "kalomi"}},
+		Model: "small", MaxCompletionTokens: 3, Messages: []openai.ChatCompletionMessage{{Role: "user", Content: "kalomi"}},
 		StreamOptions: &openai.StreamOptions{IncludeUsage: true},
 	}
 	stream, err := c.CreateChatCompletionStream(ctx, ask)
