@@ -1,8 +1,15 @@
 // Package calibrate fits the profiles that steptime reads: a GPU's from kernel tables and from the steps that it
-// bounded, a host's from the steps of real engines, and says how wrong each is on runs that it was not fitted on.
+// bounded, a host's from the turns of the core loop that it bounded and from whole runs, and says how wrong each is.
 //
-//	gpu, err := calibrate.Kernels(g, tables)      // what kernels alone reach
-//	host, report, err := calibrate.Host(h, runs)  // what the engine core costs per step and per request
+//	gpu, reports, err := calibrate.Kernels(g, base, dir, "h100_sxm_vllm0.24.0") // what kernels alone reach
+//	live, err := calibrate.Steps(runs, profiles)                               // one's own runs, some held out
+//	outcome, err := book.Run(fit, data, replay)                                // one line of the shipped recipe
 //
-// Errors are held out by run, never by row: the steps of one run resemble each other. Start at Kernels.
+// Errors are held out by run, never by row: the steps of one run resemble each other. A fit that would break physics
+// (a share of the roofline above one, a negative time) is refused. Start at Book.Run.
+//
+// # Decisions
+//
+// The search tries one figure at a time with ever smaller factors. It needs no derivatives, and it gives the same
+// profile on every machine, so that a shipped profile can be checked by repeating its fit.
 package calibrate

@@ -7,4 +7,13 @@
 // An operator takes a fixed time plus its roofline (bytes ÷ bandwidth or FLOPs ÷ peak of the datasheet, whichever is
 // more) divided by the share of it that kernels were measured to reach. A profile states its source and its error.
 // Start at For, then Step.
+//
+// # Decisions
+//
+// Kernels are launched one after another while the GPU already runs the first. The engine knows only a preparation, a
+// GPU time and an update in a row; so a step that the GPU bounds hides its launches, and one that the host bounds hides
+// the GPU's work in them. Either way a lone step and a steady stream of like steps take as long as they should; the
+// GPU time of a host-bound step is then only what is left after its launches (Timer.GPU has all of it).
+//
+// Decode attention is the largest of a few straight lines in the context, not a curve: times stay sums of integers.
 package steptime
