@@ -136,12 +136,3 @@ func weights(d deploy.Deployment) (bytes float64, class kernelClass) {
 	}
 	return 2, bf16
 }
-
-// parameters returns the weights that one GPU reads in a step that touches all of them.
-func (s *shape) parameters() float64 {
-	sum := float64(s.head.n) * float64(s.head.k)
-	for _, w := range s.dense {
-		sum += float64(w.n) * float64(w.k) * float64(w.count)
-	}
-	return sum + float64(s.moe.layers*s.moe.number)*3*float64(s.moe.inner)*float64(s.hidden)
-}
