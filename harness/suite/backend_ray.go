@@ -79,6 +79,7 @@ func (b simulatedEngines) Run(ctx context.Context, d deploy.Deployment, w worklo
 	case predicted.End.Sub(predicted.Start) > longest:
 		return nil, fmt.Errorf("suite: it would take %v: %w", predicted.End.Sub(predicted.Start), errors.ErrUnsupported)
 	}
+	d.Server.EnablePerRequestMetrics = true // an answer that is not streamed tells by these when its first token was there
 	for range engines {
 		s, err := serve.New(serve.Config{Deployments: []deploy.Deployment{d}, Precise: true})
 		var refused *failure.Error

@@ -5,7 +5,7 @@ length], ...]], where token from+i of the text `source` is the same in every row
 
   TS_START {ray, at}               execution begins; all instants are time.time() of the worker that says so
   TS_SENT  {row, at, actor}        a request left for the server, retries and recomputed rows too
-  TS_ROW   {row, submit, start, end, status, prompt, output, error, actor}   in the order of arrival
+  TS_ROW   {row, submit, start, end, status, prompt, output, wait, error, actor}   wait: for the first token, if known
   TS_DONE  {rows, at}  or  TS_ERROR {type, msg}, and exit code 3
 Ray ends a driver by SystemExit, so nothing here catches more than Exception.
 """
@@ -16,7 +16,6 @@ import functools
 import json
 import os
 import re
-import sys
 import threading
 import time
 import types
@@ -55,7 +54,6 @@ class Ledger:
     notes = []
     def note(self, *row_at_actor):
         self.notes.append(row_at_actor)
-
     def drain(self):
         notes, self.notes = self.notes, []
         return notes
@@ -77,10 +75,11 @@ async def session(ledger, timeout):
 async def told(read, status, start):
     """One column of text, because Ray would merge answers of different shapes into one schema."""
     body = await read()
-    usage, error = body.get("usage") or {}, body.get("error") or (body if status >= 400 else None)
+    usage, m, error = body.get("usage") or {}, body.get("metrics") or {}, body.get("error") or (status >= 400 and body)
     return {"ts": json.dumps(dict(
-        start=start, end=time.time(), status=status, actor=actor_name(), error=error and json.dumps(error),
-        prompt=usage.get("prompt_tokens", 0), output=usage.get("completion_tokens", 0)))}
+        start=start, end=time.time(), status=status, actor=actor_name(), error=error and json.dumps(error) or None,
+        prompt=usage.get("prompt_tokens", 0), output=usage.get("completion_tokens", 0),
+        wait=((m.get("queue_time_ms") or 0) + (m.get("time_to_first_token_ms") or 0)) / 1e3))}
 
 
 def http_processor(cfg, ledger, pool):
@@ -114,7 +113,9 @@ def vllm_processor(cfg, ledger, pool):
             times["start"] = time.time()
             ledger.note.remote(times["row"], times["start"], actor_name())
             try:
-                return await self.generate(request)
+                out = await self.generate(request)
+                times["wait"] = getattr(out.metrics, "first_token_latency", 0)
+                return out
             finally:
                 times["end"] = time.time()
 
@@ -134,10 +135,9 @@ def vllm_processor(cfg, ledger, pool):
 
     config = llm.vLLMEngineProcessorConfig(
         model_source=cfg["model"], engine_kwargs=cfg["engine_kwargs"], batch_size=cfg["batch_size"], concurrency=pool,
-        max_concurrent_batches=cfg["max_concurrent_batches"], log_engine_metrics=False,
-        max_pending_requests=cfg["max_pending"] or None,
+        max_concurrent_batches=cfg["max_concurrent_batches"], max_pending_requests=cfg["max_pending"] or None,
         max_tasks_in_flight_per_actor=cfg["max_tasks_in_flight"] or None, should_continue_on_error=cfg["continue"],
-        chat_template_stage=False, tokenize_stage=False, detokenize_stage=False)
+        log_engine_metrics=False, chat_template_stage=False, tokenize_stage=False, detokenize_stage=False)
     processor = build_processor(config, preprocess=preprocess, postprocess=postprocess)
     next(s for s in processor.stages.values() if s.fn is vLLMEngineStageUDF).fn = Timed
     return processor
@@ -192,7 +192,7 @@ def main():
     over.set()
     teller.join(10)
     last()
-    sys.exit(3 if last.args[0] == "ERROR" else 0)
+    raise SystemExit(3 if last.args[0] == "ERROR" else 0)
 
 
 if __name__ == "__main__":

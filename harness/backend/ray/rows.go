@@ -41,7 +41,7 @@ type rowLine struct {
 	Status int     `json:"status"`
 	Prompt int     `json:"prompt"`
 	Output int     `json:"output"`
-	Finish string  `json:"finish"`
+	Wait   float64 `json:"wait"` // for the first token, seconds; 0 = not known
 	Error  string  `json:"error"`
 	Actor  string  `json:"actor"`
 }
@@ -165,6 +165,9 @@ func (s *story) settle(r *record.Record, l rowLine) {
 	}
 	if l.End > 0 {
 		r.Last = s.instant(l.End)
+	}
+	if l.Wait > 0 {
+		r.First = s.instant(l.Start + l.Wait)
 	}
 	r.Output = units.Tokens(l.Output)
 	if l.Prompt > 0 {

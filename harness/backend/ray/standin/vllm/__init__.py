@@ -69,9 +69,11 @@ class AsyncLLMEngine:
             if error.get("type") == "InternalServerError" or response.status >= 500:
                 raise EngineDeadError(str(error.get("message")))
             raise ValueError(str(error.get("message")))
-        usage = answer["usage"]
+        usage, timing = answer["usage"], answer.get("metrics") or {}
+        waited = (timing.get("queue_time_ms") or 0) + (timing.get("time_to_first_token_ms") or 0)
         yield outputs.RequestOutput(
             request_id=request_id, prompt="", prompt_token_ids=prompt["prompt_token_ids"], finished=True,
+            metrics=Timing(waited / 1e3),
             outputs=[outputs.CompletionOutput(text="", token_ids=[0] * usage["completion_tokens"])])
 
     async def do_log_stats(self):
@@ -79,6 +81,11 @@ class AsyncLLMEngine:
 
     def shutdown(self):
         pass
+
+
+@dataclasses.dataclass
+class Timing:
+    first_token_latency: float  # seconds; 0 where the server does not tell
 
 
 @dataclasses.dataclass
