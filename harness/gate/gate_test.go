@@ -335,7 +335,7 @@ func TestACommentHasRoomForItself(t *testing.T) {
 	var md bytes.Buffer
 	require.NoError(t, r.Markdown(&md, Heading{}))
 	require.Less(t, md.Len(), 60_000)
-	require.Contains(t, md.String(), "940 more are in report.html.")
+	require.Contains(t, md.String(), "970 more are in report.html.")
 	require.Contains(t, md.String(), "990 more are in report.html")
 }
 

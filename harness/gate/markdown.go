@@ -10,7 +10,7 @@ import (
 const Marker = "<!-- symbiote-gate -->"
 
 // A pull request's comment has room for 65,536 characters: this many rows that moved, causes, and other rows it lists.
-const mostMoved, mostCauses, mostRest = 60, 10, 100
+const mostMoved, mostCauses, mostRest = 30, 10, 100
 
 // Markdown writes the report as the comment of a pull request: the verdict, the rows that moved, the rest folded.
 func (r Report) Markdown(w io.Writer, h Heading) error {
