@@ -60,7 +60,7 @@ func (r *repeated) Run(ctx context.Context, d deploy.Deployment, w workload.Work
 	blocks, planned := 0, 0
 	if plan, err := memory.For(resolved); err == nil {
 		blocks = int(plan.NumBlocks)
-		planned = blocks * resolved.Engine.BlockSize
+		planned = int(plan.KVTokens)
 	}
 	if why := r.offers.Lacks(resolved, blocks); why != "" {
 		return nil, fmt.Errorf("%w: %s", errors.ErrUnsupported, why)
