@@ -83,7 +83,7 @@ func (c Config) validate() error {
 	case c.MaxNumBatchedTokens < 1 || c.MaxNumScheduledTokens < 1:
 		return fmt.Errorf("engine: max-num-batched-tokens = %d, want > 0", min(c.MaxNumBatchedTokens, c.MaxNumScheduledTokens))
 	case c.MaxNumActiveSeqs > c.MaxNumSeqs:
-		return fmt.Errorf("engine: max_num_active_seqs (%d) cannot be greater than max_num_seqs (%d).", c.MaxNumActiveSeqs, c.MaxNumSeqs)
+		return fmt.Errorf("engine: max_num_active_seqs (%d) cannot be greater than max_num_seqs (%d)", c.MaxNumActiveSeqs, c.MaxNumSeqs)
 	case c.Policy != FCFS && c.Policy != Priority:
 		return fmt.Errorf("engine: scheduling-policy = %q, want fcfs or priority", c.Policy)
 	case c.Watermark < 0 || c.Watermark >= 1:
