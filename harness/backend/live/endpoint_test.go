@@ -20,7 +20,7 @@ func TestEndpoint(t *testing.T) {
 	if endpoint == "" {
 		t.Skip("SYMBIOTE_ENDPOINT is not set: no server to hold to the laws")
 	}
-	for _, cache := range []live.Cache{live.Cold(), live.Warm(), live.Hit(0.5)} {
+	for _, cache := range []live.Cache{live.Cold(), live.Warm(), live.Hit(0.95)} {
 		for _, l := range backendtest.Small() {
 			t.Run("cache="+cache.String()+"/load="+l.Name, func(t *testing.T) {
 				m, err := live.Backend{Endpoint: endpoint, Cache: cache}.Measure(t.Context(), deploy.Deployment{}, l.Play)
