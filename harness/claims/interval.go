@@ -27,7 +27,7 @@ func printed(s string, exact bool) (interval, error) {
 	if i := strings.IndexByte(plain, '.'); i >= 0 {
 		decimals = len(plain) - i - 1
 	}
-	half := 0.5 * math.Pow10(-decimals)
+	half := float64(0.5 * math.Pow10(-decimals))
 	return interval{x - half, x + half}, nil
 }
 
@@ -62,7 +62,7 @@ func hull(x ...float64) interval {
 // reads "computed rel claim". Equality of exact
 // values allows for the rounding of floating point.
 func (claim interval) agrees(rel Relation, computed interval) bool {
-	slack := 1e-9 * max(math.Abs(claim.hi), math.Abs(computed.hi))
+	slack := float64(1e-9 * max(math.Abs(claim.hi), math.Abs(computed.hi)))
 	switch rel {
 	case AtLeast:
 		return computed.hi >= claim.lo-slack
@@ -79,7 +79,7 @@ func (claim interval) agrees(rel Relation, computed interval) bool {
 // within says whether one of our figures satisfies the claim, given how far our models may be off.
 func (claim interval) within(rel Relation, share, ours float64) bool {
 	if rel == Equals {
-		return math.Abs(ours-claim.middle()) <= share*math.Abs(claim.middle())+(claim.hi-claim.lo)/2
+		return math.Abs(ours-float64(claim.middle())) <= float64(share*math.Abs(claim.middle()))+float64((claim.hi-claim.lo)/2)
 	}
 	return claim.agrees(rel, point(ours))
 }

@@ -82,6 +82,7 @@ type hashTable struct {
 type slot struct {
 	key   uint64 // 0 = empty
 	first blockID
+	last  blockID // of those under the key: many equal prompts cost no walk
 }
 
 func newHashTable(blocks int) hashTable {
@@ -113,14 +114,10 @@ func (t *hashTable) add(key uint64, b blockID) {
 	t.dup[b] = noBlock
 	s := &t.slots[t.at(key)]
 	if s.key == 0 {
-		*s = slot{key, b}
+		*s = slot{key, b, b}
 		return
 	}
-	last := s.first
-	for t.dup[last] != noBlock {
-		last = t.dup[last]
-	}
-	t.dup[last] = b
+	t.dup[s.last], s.last = b, b
 }
 
 func (t *hashTable) remove(key uint64, b blockID) {
@@ -133,6 +130,9 @@ func (t *hashTable) remove(key uint64, b blockID) {
 			a = t.dup[a]
 		}
 		t.dup[a] = t.dup[b]
+		if s.last == b {
+			s.last = a
+		}
 		return
 	case t.dup[b] != noBlock:
 		s.first = t.dup[b]

@@ -17,27 +17,27 @@ func (t Timer) Figures(w *engine.Work) Figures {
 	var f Figures
 	for _, m := range s.dense {
 		weights := float64(m.n) * float64(m.k) * float64(m.count)
-		f.FLOPs += 2 * rows * weights
-		f.Bytes += weights * m.weightBytes
+		f.FLOPs += float64(2 * rows * weights)
+		f.Bytes += float64(weights * m.weightBytes)
 	}
 	if e := s.moe; e.number > 0 && rows > 0 {
 		weights := 3 * float64(e.inner) * float64(s.hidden) * float64(e.layers)
 		chosen := float64(e.number) * (1 - math.Pow(1-float64(e.perToken)/float64(e.number), rows))
-		f.FLOPs += 2 * rows * float64(e.perToken) * weights
-		f.Bytes += chosen * weights * e.weightBytes
+		f.FLOPs += float64(2 * rows * float64(e.perToken) * weights)
+		f.Bytes += float64(chosen * weights * e.weightBytes)
 	}
 	if sampled > 0 {
 		head := float64(s.head.n) * float64(s.head.k)
-		f.FLOPs += 2 * sampled * head
-		f.Bytes += head * s.head.weightBytes
+		f.FLOPs += float64(2 * sampled * head)
+		f.Bytes += float64(head * s.head.weightBytes)
 	}
 	perPair := 4 * float64(s.heads*s.headDim) * float64(s.layers)
 	perToken := s.kvBytes * float64(s.layers)
-	f.FLOPs += perPair * float64(w.DecodeContext)
-	f.Bytes += perToken * float64(w.DecodeContext)
+	f.FLOPs += float64(perPair * float64(w.DecodeContext))
+	f.Bytes += float64(perToken * float64(w.DecodeContext))
 	for _, c := range w.Chunks {
-		f.FLOPs += perPair * float64(pairs(int64(c.Tokens), int64(c.Context), 0))
-		f.Bytes += perToken * float64(c.Tokens+c.Context)
+		f.FLOPs += float64(perPair * float64(pairs(int64(c.Tokens), int64(c.Context), 0)))
+		f.Bytes += float64(perToken * float64(c.Tokens+c.Context))
 	}
 	return f
 }

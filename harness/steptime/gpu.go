@@ -41,9 +41,9 @@ func (k *kernels) multiply(w matrix, rows float64) float64 {
 	}
 	fit, peak := k.gemm(w.class)
 	n, depth := float64(w.n), float64(w.k)
-	moved := float64(n*depth)*w.weightBytes + float64(rows*(n+depth))*2
+	moved := float64(float64(n*depth)*w.weightBytes) + float64(float64(rows*(n+depth))*2)
 	memory := moved / k.gpu.Bandwidth
-	compute := 2 * rows * n * depth / peak
+	compute := float64(2 * rows * n * depth / peak)
 	return float64(fit.FixedUS*micro) + blend(memory, compute/k.fit.Sustained)/fit.Efficiency.At(rows)
 }
 
@@ -69,22 +69,22 @@ func (k *kernels) routed(rows float64) float64 {
 	if e.number == 0 {
 		return 0
 	}
-	chosen := float64(e.number) * (1 - math.Pow(1-float64(e.perToken)/float64(e.number), rows))
+	chosen := float64(float64(e.number) * (1 - math.Pow(1-float64(e.perToken)/float64(e.number), rows)))
 	perExpert := rows * float64(e.perToken) / chosen
 	fit, peak := k.gemm(e.class)
 	width := 3 * float64(e.inner) * float64(k.shape.hidden)
 	memory := chosen * width * e.weightBytes / k.gpu.Bandwidth
-	compute := 2 * chosen * perExpert * width / peak
+	compute := float64(2 * chosen * perExpert * width / peak)
 	layer := float64(2*fit.FixedUS*micro) + blend(memory, compute/k.fit.Sustained)/fit.Efficiency.At(max(1, perExpert))
-	return layer * float64(e.layers)
+	return float64(layer * float64(e.layers))
 }
 
 // elementwise is the time of norms, rotary embedding, activation and cache writes for a step of rows tokens.
 func (k *kernels) elementwise(rows float64) float64 {
 	s := &k.shape
-	perLayer := 8*float64(s.hidden) + 4*float64(s.heads*s.headDim) + 8*float64(s.kvHeads*s.headDim)
-	moved := rows * 2 * (float64(s.layers)*perLayer + 3*float64(s.mlpInner))
-	fixed := float64(s.layers) * k.fit.Elementwise.FixedUS * micro
+	perLayer := float64(8*float64(s.hidden)) + float64(4*float64(s.heads*s.headDim)) + float64(8*float64(s.kvHeads*s.headDim))
+	moved := rows * 2 * (float64(float64(s.layers)*perLayer) + float64(3*float64(s.mlpInner)))
+	fixed := float64(float64(s.layers) * k.fit.Elementwise.FixedUS * micro)
 	return fixed + moved/(k.gpu.Bandwidth*k.fit.Elementwise.Bandwidth)
 }
 
@@ -95,9 +95,9 @@ func (k *kernels) reduce(rows float64) float64 {
 		return 0
 	}
 	fit := k.allReduce(s.gpus)
-	moved := rows * 2 * float64(s.hidden) * 2 * float64(s.gpus-1) / float64(s.gpus)
+	moved := float64(4 * rows * float64(s.hidden) * float64(s.gpus-1) / float64(s.gpus))
 	once := float64((fit.FixedUS+fit.SkewUS)*micro) + moved/(k.gpu.Interconnect*fit.Bandwidth)
-	return once * float64(2*s.layers+1)
+	return float64(once * float64(2*s.layers+1))
 }
 
 func (k *kernels) allReduce(gpus int) AllReduce {
@@ -162,7 +162,7 @@ func most(lines [len(bends)]line, context float64) float64 {
 
 // fixedAttention is what the attention kernels of all layers cost apart from their work.
 func (k *kernels) fixedAttention() float64 {
-	return float64(k.shape.layers) * k.fit.Attention.FixedUS * micro
+	return float64(float64(k.shape.layers) * k.fit.Attention.FixedUS * micro)
 }
 
 // pairTime is the time of one pair of query and key of a prompt, over all layers and heads of this GPU.

@@ -124,7 +124,7 @@ func Sine(base, low, high float64, period time.Duration, periods int) Profile {
 	p := Profile{Base: base}
 	for i := range periods*pieces + 1 {
 		s := math.Sin(2 * math.Pi * float64(i%pieces) / pieces)
-		x := (low+high)/2 + float64((high-low)/2*s)
+		x := float64((low+high)/2) + float64((high-low)/2*s)
 		p.Points = append(p.Points, Point{
 			T: float64(i) * period.Seconds() / pieces,
 			X: math.Round(x*1e9) / 1e9, // the same on every machine

@@ -66,7 +66,7 @@ func (a Profile) clock(seed uint64, hold bool) clock {
 			p, q := a.Points[i], a.Points[i+1]
 			dt := q.T - p.T
 			r0, r1 := float64(p.X*a.Base), float64(q.X*a.Base)
-			area := float64(dt*(r0+r1)) / 2
+			area := float64(float64(dt*(r0+r1)) / 2)
 			if sum-done > area || dt == 0 {
 				done += area
 				continue

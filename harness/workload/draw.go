@@ -43,7 +43,8 @@ func (d *draw) normal() float64 {
 		return d.spare
 	}
 	for {
-		u, v := float64(2*d.uniform())-1, float64(2*d.uniform())-1
+		u, v := float64(d.uniform()), float64(d.uniform())
+		u, v = float64(u+u)-1, float64(v+v)-1
 		s := float64(u*u) + float64(v*v)
 		if s >= 1 || s == 0 {
 			continue

@@ -51,7 +51,7 @@ type LogNormal struct {
 func (l LogNormal) draw(d *draw) units.Tokens {
 	ratio := l.SD / l.Mean
 	variance := ln(1 + float64(ratio*ratio)) // of the logarithm
-	mu := ln(l.Mean) - variance/2
+	mu := ln(l.Mean) - float64(variance/2)
 	x := exp(mu + float64(math.Sqrt(variance)*d.normal()))
 	return min(max(units.Tokens(math.Round(min(x, float64(l.Max)))), l.Min), l.Max)
 }
