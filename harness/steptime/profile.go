@@ -139,7 +139,7 @@ func GPUProfile(g catalog.GPU) (GPU, error) {
 	}
 	if derived != "" {
 		p.ID, p.Derived = g.ID, derived
-		p.Error = "not measured: the datasheet with what a " + derived + " reaches of its own; expect up to 25 % (there: " + p.Error + ")"
+		p.Error = "not measured: the datasheet with what the " + derived + " reaches of its own; expect up to 25 % (there: " + p.Error + ")"
 	}
 	return p, p.Validate()
 }
