@@ -57,7 +57,6 @@ var mayImport = []struct{ pkg, ours string }{
 	{"cmd/symbiote", "*"},
 	{"fixtures", "catalog workload units"},
 	{"fixtures/calibration", ""},
-	{"fixtures/calibration", "units"},
 	{"fixtures/traces", "workload"},
 	{"golden", ""},
 	{"suites/configmatrix", "*"},

@@ -2,13 +2,11 @@ package backtest
 
 import (
 	"cmp"
-	"compress/gzip"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -35,17 +33,11 @@ var (
 
 // readStarts reads a CSV file of either form, gzip by name.
 func readStarts(name string) ([]start, error) {
-	f, err := os.Open(name)
+	r, err := open(name)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	var r io.Reader = f
-	if strings.HasSuffix(name, ".gz") {
-		if r, err = gzip.NewReader(f); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-	}
+	defer r.Close()
 	in := csv.NewReader(r)
 	header, err := in.Read()
 	if err != nil {

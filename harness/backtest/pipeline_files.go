@@ -1,14 +1,11 @@
 package backtest
 
 import (
-	"compress/gzip"
 	"encoding/csv"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // pipelineRun is one row of runs.csv: how a run was configured.
@@ -42,19 +39,11 @@ type table struct {
 }
 
 func readTable(name string, each func(*table)) error {
-	f, err := os.Open(name)
+	r, err := open(name)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	var r io.Reader = f
-	if strings.HasSuffix(name, ".gz") {
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		r = z
-	}
+	defer r.Close()
 	t := &table{name: name, in: csv.NewReader(r), column: map[string]int{}}
 	head, err := t.in.Read()
 	if err != nil {

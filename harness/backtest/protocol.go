@@ -2,7 +2,6 @@ package backtest
 
 import (
 	"cmp"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -122,17 +121,11 @@ func exchangeFiles(dir string) ([]string, error) {
 }
 
 func readExchanges(path string) ([]*exchange, error) {
-	f, err := os.Open(path)
+	r, err := open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	var r io.Reader = f
-	if strings.HasSuffix(path, ".gz") {
-		if r, err = gzip.NewReader(f); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-	}
+	defer r.Close()
 	file := strings.TrimSuffix(filepath.Base(path), ".gz")
 	var all []*exchange
 	for dec := json.NewDecoder(r); ; {

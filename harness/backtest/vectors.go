@@ -3,11 +3,9 @@ package backtest
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -379,19 +377,11 @@ func (l largeLine) scenario() (*scenario, error) {
 // readScenarios reads a vector file: one JSON document {"vectors": […]}, or JSON lines; the compact form is known by its
 // first line, the legend.
 func readScenarios(file string) ([]*scenario, error) {
-	f, err := os.Open(file)
+	r, err := open(file)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	var r io.Reader = f
-	if strings.HasSuffix(file, ".gz") {
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-		r = z
-	}
+	defer r.Close()
 	data, err := io.ReadAll(bufio.NewReader(r))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)

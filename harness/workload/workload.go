@@ -42,3 +42,15 @@ type Workload interface {
 	Play() Player
 	String() string
 }
+
+// Requests is what a workload asks, found by playing it against a server that answers at once.
+func Requests(w Workload) []Request {
+	p := w.Play()
+	var all []Request
+	for at, ok := p.Next(); ok; at, ok = p.Next() {
+		r := p.Send()
+		all = append(all, r)
+		p.Done(r.ID, at)
+	}
+	return all
+}

@@ -54,7 +54,7 @@ func Test(t *testing.T, b backend.Backend, d deploy.Deployment, loads []Load) {
 func Check(t *testing.T, run *record.Run, l Load) {
 	t.Helper()
 	asked := map[int]workload.Request{}
-	for _, r := range requests(l.Play) {
+	for _, r := range workload.Requests(l.Play) {
 		asked[r.ID] = r
 	}
 	require.Len(t, run.Requests, len(asked))
@@ -84,18 +84,6 @@ func Check(t *testing.T, run *record.Run, l Load) {
 		require.LessOrEqual(t, peak(run), l.InFlight)
 	}
 	require.NotEmpty(t, run.Provenance.Backend)
-}
-
-// requests is what the workload asks, found by playing it without a server.
-func requests(w workload.Workload) []workload.Request {
-	p := w.Play()
-	var all []workload.Request
-	for at, ok := p.Next(); ok; at, ok = p.Next() {
-		r := p.Send()
-		all = append(all, r)
-		p.Done(r.ID, at)
-	}
-	return all
 }
 
 // peak is the most requests between their send and their last token.

@@ -164,18 +164,6 @@ func (p *listPlayer) Send() workload.Request {
 }
 func (p *listPlayer) Done(int, units.Time) {}
 
-// noted plays a workload without sending it and returns its requests: what it will ask, before it asks.
-func noted(w workload.Workload) []workload.Request {
-	p := w.Play()
-	var all []workload.Request
-	for at, ok := p.Next(); ok; at, ok = p.Next() {
-		r := p.Send()
-		all = append(all, r)
-		p.Done(r.ID, at)
-	}
-	return all
-}
-
 // counted are the counters of a run: the difference of two pages.
 func counted(before, after vllm.Metrics) (queries, hits, prompts, preemptions float64) {
 	return after.PrefixQueries - before.PrefixQueries, after.PrefixHits - before.PrefixHits,

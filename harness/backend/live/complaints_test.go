@@ -340,7 +340,7 @@ func TestBurstyGammaAndRealTraces(t *testing.T) {
 		} {
 			w := rows(60, 10, 2).At(a)
 			var want []units.Time
-			for _, r := range noted(w) {
+			for _, r := range workload.Requests(w) {
 				want = append(want, r.At)
 			}
 			m := measured(t, b, w)

@@ -26,7 +26,7 @@ func (m *measuring) measure(ctx context.Context, d deploy.Deployment, w workload
 	if err != nil {
 		return err
 	}
-	requests := noted(w)
+	requests := workload.Requests(w)
 	if m.Cache.warm {
 		if err := m.warmUp(ctx, append([]workload.Request{}, requests...)); err != nil {
 			return fmt.Errorf("cache %v: %w", m.Cache, err)

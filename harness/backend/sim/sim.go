@@ -36,20 +36,6 @@ type Backend struct {
 	Watch func(replica int, events []engine.Event)
 }
 
-// NewEngine returns the engine of one replica of d, planned and resolved as vLLM would.
-func NewEngine(d deploy.Deployment) (*engine.Engine, memory.Plan, error) {
-	plan, err := memory.For(d)
-	if err != nil {
-		return nil, plan, err
-	}
-	timer, err := steptime.For(plan.Deployment)
-	if err != nil {
-		return nil, plan, err
-	}
-	e, err := engine.New(Config(plan.Deployment, plan.NumBlocks), timer)
-	return e, plan, err
-}
-
 // Config is the scheduler's view of a resolved deployment with so many KV blocks.
 func Config(d deploy.Deployment, blocks units.Blocks) engine.Config {
 	e := d.Engine
