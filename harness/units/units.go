@@ -102,3 +102,7 @@ type Segment struct {
 	From   Tokens
 	Len    Tokens
 }
+
+// OwnText is the source of what belongs to one request: position i of its sequence, prompt or answer, is token i of it.
+// A later request names it to go on from there, as the next turn of a conversation does.
+func OwnText(request int) uint64 { return 1<<63 | uint64(request) }

@@ -81,10 +81,9 @@ func (r Rows) validate() error {
 
 // Text sources that different kinds of workload name must not meet: the kind is in the upper bits.
 const (
-	groupText   uint64 = 1 << 56
-	promptText  uint64 = 2 << 56
-	blockText   uint64 = 3 << 56
-	sessionText uint64 = 4 << 56
+	groupText  uint64 = 1 << 56
+	promptText uint64 = 2 << 56
+	blockText  uint64 = 3 << 56
 )
 
 func (r Rows) rows(seed uint64) func() (Request, bool) {

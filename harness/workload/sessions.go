@@ -3,14 +3,15 @@ package workload
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/testing-symbiote/symbiote/harness/units"
 )
 
 // Sessions are conversations: each turn's prompt is everything said before and something new, and is sent a while after
-// the answer to the turn before. A turn hits the prefix cache with the prompt of the turn before; the answer in between
-// is text that only the engine knows, so it is computed again.
+// the answer to the turn before. A turn names the prompts and the answers of the turns before, so that the prefix cache
+// finds both. A live client, which does not send the answer's own tokens back, finds the prompts alone.
 type Sessions struct {
 	Count      int
 	Starts     Arrivals // when conversations begin; open arrivals
@@ -74,6 +75,8 @@ type session struct {
 	left   units.Tokens // turns to come
 	prompt units.Tokens
 	output units.Tokens
+	said   []units.Segment // the text of the turns before, answers included
+	heard  units.Tokens    // its length
 	begun  bool
 }
 
@@ -92,7 +95,10 @@ func (p *sessionPlayer) start() {
 		return
 	}
 	d := newDraw(p.Seed, streamTurns|uint64(p.started+1)<<8)
-	x := &session{number: p.started, draw: d, left: p.Turns.draw(d), prompt: p.System}
+	x := &session{number: p.started, draw: d, left: p.Turns.draw(d), prompt: p.System, heard: p.System}
+	if p.System > 0 {
+		x.said = []units.Segment{{Source: groupText, Len: p.System}}
+	}
 	p.started++
 	if !p.later(at, x) {
 		p.start() // its first turn already exceeds the context
@@ -131,11 +137,9 @@ func (p *sessionPlayer) Send() Request {
 	t := p.due[0]
 	p.due = p.due[1:]
 	x := t.of
-	r := Request{ID: p.sent, At: t.at, Prompt: x.prompt, Output: x.output}
-	if p.System > 0 {
-		r.Shared = append(r.Shared, units.Segment{Source: groupText, Len: p.System})
-	}
-	r.Shared = append(r.Shared, units.Segment{Source: sessionText | uint64(x.number), Len: x.prompt - p.System})
+	r := Request{ID: p.sent, At: t.at, Prompt: x.prompt, Output: x.output, Shared: slices.Clip(x.said), Open: x.left > 0}
+	x.said = append(r.Shared, units.Segment{Source: units.OwnText(r.ID), From: x.heard, Len: x.prompt + x.output - x.heard})
+	x.heard = x.prompt + x.output
 	p.turnOf[r.ID] = x
 	p.sent++
 	if x.number == p.started-1 && !x.begun { // starts are ascending: the next is due no earlier than this one

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -13,22 +14,26 @@ func TestSessionsRepeatWhatWasSaid(t *testing.T) {
 	s := Sessions{Count: 50, Starts: Poisson{2}, Turns: Uniform{1, 6}, System: 100, New: Uniform{20, 60}, Output: Uniform{5, 30}, Think: 5 * time.Second, Seed: 3}
 	sent := play(t, s.Play(), units.Second)
 	require.Equal(t, sent, play(t, s.Play(), units.Second))
-	last := map[uint64]Request{}
+	said := map[uint64]Request{} // the last turn of each conversation, by its own text
 	turns := 0
 	for i, r := range sent {
 		require.Equal(t, i, r.ID)
 		require.True(t, i == 0 || r.At >= sent[i-1].At)
-		require.Len(t, r.Shared, 2)
-		require.Equal(t, r.Prompt, r.Shared[0].Len+r.Shared[1].Len, "the whole prompt is text that comes again")
-		before, again := last[r.Shared[1].Source]
-		if again {
+		require.Equal(t, units.Tokens(100), r.Shared[0].Len, "the system prompt comes first")
+		if len(r.Shared) > 1 {
+			own := r.Shared[len(r.Shared)-1]
+			before, again := said[own.Source]
+			require.True(t, again && before.Open, "what is named was said before and stays open")
+			require.Equal(t, append(slices.Clone(before.Shared), own), r.Shared, "everything that was said before, in order")
+			require.Equal(t, before.Prompt+before.Output, own.From+own.Len, "to the end of the answer")
 			require.GreaterOrEqual(t, r.Prompt, before.Prompt+before.Output+20)
 			require.GreaterOrEqual(t, r.At, before.At.Add(units.Second), "a turn waits for the answer")
+			delete(said, own.Source)
 			turns++
 		}
-		last[r.Shared[1].Source] = r
+		said[units.OwnText(r.ID)] = r
 	}
-	require.Len(t, last, 50)
+	require.Len(t, said, 50)
 	require.InDelta(t, 50*2.5, turns, 40)
 
 	s.MaxContext = 200

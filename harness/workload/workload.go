@@ -20,6 +20,7 @@ type Request struct {
 	Prompt   units.Tokens
 	Output   units.Tokens    // tokens that the answer will have
 	Shared   []units.Segment // the leading prompt tokens that other requests have too; the rest is its own
+	Open     bool            // later requests may name its own text, prompt and answer, in their Shared: units.OwnText(ID)
 	Cached   units.Tokens    // prefix hits that are given, not looked up; 0 = look up
 	Priority int
 	Stage    int

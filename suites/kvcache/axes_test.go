@@ -36,7 +36,7 @@ func axes() suite.Spec {
 	}
 	off := false
 	s := suite.Spec{
-		Asks:    "What do the cache's type, block size and contents change? Prefixes as in kv_highfreq_20; cold and warm ask the same 32 prompts once and twice.",
+		Asks:    "What do the cache's type, block size and contents change? Prefixes as in kv_highfreq_20; turns: 60 conversations of five; cold and warm ask the same 32 prompts once and twice.",
 		Columns: append(columns()[:10], suite.Span("last TTFT", "last-ttft-ns", lastTTFT)),
 		Cases: []suite.Case{
 			row("kv=auto", frequent(20, 60, 64), func(*deploy.Engine) {}),
@@ -44,11 +44,16 @@ func axes() suite.Spec {
 			row("block=32", frequent(20, 60, 64), func(e *deploy.Engine) { e.BlockSize = 32 }),
 			row("block=64", frequent(20, 60, 64), func(e *deploy.Engine) { e.BlockSize = 64 }),
 			row("prefix=off", frequent(20, 60, 64), func(e *deploy.Engine) { e.EnablePrefixCaching = &off }),
+			row("turns=5/prefix=on", talks(60), func(*deploy.Engine) {}),
+			row("turns=5/prefix=off", talks(60), func(e *deploy.Engine) { e.EnablePrefixCaching = &off }),
 			row("cache=cold", ask(minute), func(*deploy.Engine) {}),
 			row("cache=warm", ask(0, minute), func(*deploy.Engine) {}),
 		},
 	}
-	s.Cases[4].Want = suite.All(suite.Completes(), suite.Keeps("hit rate", func(r suite.Result) float64 { return r.Summary.PrefixHitRate }, 0, 0))
+	hits := func(least, most float64) suite.Want {
+		return suite.All(suite.Completes(), suite.Keeps("hit rate", func(r suite.Result) float64 { return r.Summary.PrefixHitRate }, least, most))
+	}
+	s.Cases[4].Want, s.Cases[5].Want, s.Cases[6].Want = hits(0, 0), hits(0.75, 1), hits(0, 0)
 	s.Promises = []suite.Promise{
 		suite.Falls("KV usage peak", func(r suite.Result) float64 { return r.Run.Engine.UsagePeak }, "prefix=off", "kv=auto", "kv=fp8"),
 		suite.Falls("TTFT of the last round", func(r suite.Result) float64 { return float64(lastTTFT(r)) }, "cache=cold", "cache=warm"),

@@ -221,7 +221,7 @@ func (p *play) send(now units.Time) error {
 	if err == nil {
 		p.moved(q.Replica, r.Advance(now))
 		err = r.Submit(now, engine.Request{
-			ID: engine.RequestID(q.ID), Prompt: q.Prompt, MaxTokens: q.Output, Shared: q.Shared, Cached: q.Cached, Priority: q.Priority, Arrival: now,
+			ID: engine.RequestID(q.ID), Prompt: q.Prompt, MaxTokens: q.Output, Shared: q.Shared, Open: q.Open, Cached: q.Cached, Priority: q.Priority, Arrival: now,
 		})
 	}
 	if err != nil {
