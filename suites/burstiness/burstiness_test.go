@@ -5,6 +5,7 @@ package burstiness
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,6 +81,33 @@ func spec(t testing.TB) suite.Spec {
 	return s
 }
 
-func TestBurstiness(t *testing.T) { suite.Run(t, spec(t)) }
+func TestBurstiness(t *testing.T) {
+	s := spec(t)
+	suite.Run(t, s)
+	suite.Twins(t, s, twin)
+}
+
+// twin breaks a case's promise: fewer seats where it keeps the SLO, more seats or less load where it must miss it.
+func twin(c suite.Case) suite.Twin {
+	twin := suite.Twin{Case: c}
+	seats := func(n int) { twin.Is, twin.On.Engine.MaxNumSeqs = fmt.Sprintf("seats=%d", n), n }
+	switch load := c.Play.(workload.Load); {
+	case strings.HasSuffix(c.Name, "/base=40%"):
+		seats(32)
+	case strings.HasSuffix(c.Name, "/seats=32"):
+		seats(256)
+	case strings.HasSuffix(c.Name, "/base=202"):
+		p := load.Arrivals.(workload.Profile)
+		p.Base = 10
+		twin.Is, twin.Play = "base=10", load.Rows.(workload.Rows).At(p)
+	case c.Name == "arrivals=all":
+		twin.Is, twin.Play = "rows=20", workload.BatchChat(20).At(load.Arrivals)
+	case strings.HasSuffix(c.Name, "cv=8"), c.Name == "arrivals=onoff": // they promise no more than that nothing is lost
+		twin.Is, twin.On.Engine.MaxModelLen = "max-model-len=64", 64
+	default:
+		seats(8)
+	}
+	return twin
+}
 
 func BenchmarkBurstiness(b *testing.B) { suite.Bench(b, spec(b)) }

@@ -2,6 +2,8 @@ package burstiness
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -52,4 +54,21 @@ func TestFittedShapes(t *testing.T) {
 		}
 	}
 	suite.Run(t, s)
+	suite.Twins(t, s, other(s))
+}
+
+// other is the same traffic at the other of two rates, of which one keeps the SLO and one must not. Where both miss it,
+// the twin is a tenth of it.
+func other(s suite.Spec) func(suite.Case) suite.Twin {
+	return func(c suite.Case) suite.Twin {
+		i := slices.IndexFunc(s.Cases, func(x suite.Case) bool { return x.Name == c.Name })
+		o := s.Cases[i^1]
+		if strings.Contains(c.Want.Says, "misses") && strings.Contains(o.Want.Says, "misses") {
+			load := c.Play.(workload.Load)
+			p := load.Arrivals.(workload.Profile)
+			p.Base /= 10
+			return suite.Twin{Is: "a-tenth", Case: suite.Case{On: c.On, Play: load.Rows.(workload.Rows).At(p)}}
+		}
+		return suite.Twin{Is: o.Name, Case: o}
+	}
 }

@@ -49,6 +49,7 @@ func TestRealTraces(t *testing.T) {
 		)
 	}
 	suite.Run(t, s)
+	suite.Twins(t, s, other(s))
 }
 
 // speedUp is the largest replay speed at which 99 % of the requests that are served keep the SLO.

@@ -3,6 +3,7 @@ package chunkedprefill
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/testing-symbiote/symbiote/harness/deploy"
@@ -114,6 +115,30 @@ func want(model, strategy string, prompt int) suite.Want {
 	return suite.Completes()
 }
 
-func TestChunkedPrefill(t *testing.T) { suite.Run(t, spec()) }
+func TestChunkedPrefill(t *testing.T) {
+	suite.Run(t, spec())
+	suite.Twins(t, spec(), twin)
+}
+
+// twin is the strategy that stalls where another must not, and the other way round. Where every request must complete and
+// nothing more, it is a model that takes no such prompt.
+func twin(c suite.Case) suite.Twin {
+	twin := suite.Twin{Case: c}
+	as := func(i int) {
+		e := &twin.On.Engine
+		*e = deploy.Engine{MaxModelLen: maxModelLen}
+		strategies()[i].set(e)
+		twin.Is, twin.Play, twin.Also = "strategy="+strategies()[i].name+"/prompt=8192", among(8192), nil
+	}
+	switch {
+	case strings.Contains(c.Want.Says, "stalls"):
+		as(2)
+	case strings.Contains(c.Want.Says, "longest stall"):
+		as(0)
+	default:
+		twin.Is, twin.On.Engine.MaxModelLen, twin.Also = "max-model-len=256", 256, nil
+	}
+	return twin
+}
 
 func BenchmarkChunkedPrefill(b *testing.B) { suite.Bench(b, spec()) }

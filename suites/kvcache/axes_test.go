@@ -2,6 +2,7 @@ package kvcache
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -73,7 +74,19 @@ func lastTTFT(r suite.Result) (worst units.Span) {
 	return worst
 }
 
-func TestAxes(t *testing.T) { suite.Run(t, axes()) }
+func TestAxes(t *testing.T) {
+	suite.Run(t, axes())
+	suite.Twins(t, axes(), func(c suite.Case) suite.Twin {
+		twin := suite.Twin{Case: c}
+		if on := c.On.Engine.EnablePrefixCaching == nil; strings.Contains(c.Want.Says, "hit rate") {
+			other := !on
+			twin.Is, twin.On.Engine.EnablePrefixCaching = fmt.Sprintf("prefix-caching=%v", other), &other
+			return twin
+		}
+		twin.Is, twin.On.Engine.MaxModelLen = "max-model-len=256", 256 // shorter than any prompt
+		return twin
+	})
+}
 
 // The largest batch of equal sequences, sent at once, that keeps usage below 60 % and preempts nothing. It can be no
 // more than 60 % of the tokens that there are.
