@@ -2,8 +2,9 @@ package backtest
 
 import (
 	"cmp"
-	"container/heap"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"path/filepath"
 	"slices"
@@ -49,6 +50,10 @@ type PipelineRun struct {
 	MeanPct       float64 `json:"mean_in_flight_pct"`
 	PeakInFlight  int     `json:"peak_in_flight"`
 	PeakSim       int     `json:"peak_in_flight_predicted"`
+	Sent          int     `json:"sent"` // requests that reached the server, those of one row more than once included
+	SentSim       int     `json:"sent_predicted"`
+	RowsOut       int     `json:"rows_out"`
+	RowsOutSim    int     `json:"rows_out_predicted"`
 	CurvePct      float64 `json:"in_flight_curve_pct"`
 	FirstArrivalS float64 `json:"first_arrival_s"`
 	Idle          string  `json:"idle"` // why the model had not more rows in flight
@@ -64,14 +69,18 @@ func Pipeline(dir string, clean bool) (PipelineReport, error) {
 	}
 	for _, r := range runs {
 		switch {
-		case r.injected != "":
-			rep.Skipped = append(rep.Skipped, SkippedCase{r.id, "errors were injected: " + r.injected})
+		case clean && len(r.injected) > 0:
+			rep.Skipped = append(rep.Skipped, SkippedCase{r.id, "errors were injected"})
 			continue
 		case clean && !r.clean():
 			rep.Skipped = append(rep.Skipped, SkippedCase{r.id, fmt.Sprintf("the server was starved: sleep_overrun_p90_ms = %g", r.overrunMs)})
 			continue
 		}
 		arrivals, err := readTimeline(filepath.Join(dir, r.id+".csv.gz"))
+		if errors.Is(err, fs.ErrNotExist) {
+			rep.Skipped = append(rep.Skipped, SkippedCase{r.id, "the folder has no timeline of it"})
+			continue
+		}
 		if err != nil {
 			return rep, err
 		}
@@ -114,7 +123,7 @@ func spread(runs []PipelineRun, of func(PipelineRun) float64) Spread {
 }
 
 // clean is the threshold that was set before anybody looked at errors.
-func (r pipelineRun) clean() bool { return r.injected == "" && r.overrunMs <= 10 }
+func (r pipelineRun) clean() bool { return len(r.injected) == 0 && r.overrunMs <= 10 }
 
 // pipeline is the run's configuration as a workload.
 func (r pipelineRun) pipeline() workload.Pipeline {
@@ -122,7 +131,7 @@ func (r pipelineRun) pipeline() workload.Pipeline {
 		Rows:      workload.Rows{Count: r.rows, Prompt: workload.Fixed(1), Output: workload.Fixed(1)},
 		BatchSize: r.batchSize, MaxConcurrentBatches: r.maxConcurrentBatches, MaxTasksInFlight: r.maxTasksInFlight,
 		Blocks: r.blocks, MaxNumSeqs: r.maxNumSeqs, MaxPending: r.maxPending,
-		MinActors: r.minActors, MaxActors: r.maxActors, QPS: r.qps,
+		MinActors: r.minActors, MaxActors: r.maxActors, QPS: r.qps, OnError: r.onError,
 	}
 	if r.kind == "http" {
 		p.Kind = workload.HTTP
@@ -151,71 +160,21 @@ func (r pipelineRun) replay(measured []sighting) (PipelineRun, error) {
 		service[a.row] = units.Seconds(a.latencyS)
 	}
 	real := curveOf(measured)
-	model, idle := serveRows(p, service, r.serverCap)
+	server := &rowServer{service: service, faults: r.injected, seats: r.serverCap}
+	model, player := server.serve(p)
+	idle, _ := workload.Idleness(player)
+	fate, _ := workload.Outcome(player)
 	out := PipelineRun{
 		ID: r.id, Clean: r.clean(), FirstArrivalS: real.first.Seconds(), Idle: idle.String(),
 		MakespanS: real.makespan().Seconds(), MakespanSim: model.makespan().Seconds(),
 		MeanInFlight: real.mean(), MeanSim: model.mean(),
 		PeakInFlight: r.peak, PeakSim: model.peak(),
+		Sent: len(measured), SentSim: len(model.steps) / 2, RowsOut: r.rowsOut, RowsOutSim: fate.OK + fate.Failed,
 	}
 	out.MakespanPct = 100 * (out.MakespanSim/out.MakespanS - 1)
 	out.MeanPct = 100 * (out.MeanSim/out.MeanInFlight - 1)
 	out.CurvePct = 100 * real.distance(model) / out.MeanInFlight
 	return out, nil
-}
-
-// serveRows plays p against a first-come-first-served server with so many seats, 0 = no limit.
-func serveRows(p workload.Pipeline, service []units.Span, seats int) (curve, workload.Idle) {
-	player := p.Play()
-	var out curve
-	var queue []int // rows that wait for a seat
-	var busy finishes
-	start := func(row int, at units.Time) { heap.Push(&busy, finish{at.Add(service[row]), row}) }
-	for {
-		at, ok := player.Next()
-		if len(busy) > 0 && (!ok || busy[0].at <= at) {
-			f := heap.Pop(&busy).(finish)
-			if len(queue) > 0 {
-				start(queue[0], f.at)
-				queue = queue[1:]
-			}
-			out.change(f.at, -1)
-			player.Done(f.row, f.at)
-			continue
-		}
-		if !ok {
-			idle, _ := workload.Idleness(player)
-			return out.sorted(), idle
-		}
-		q := player.Send()
-		out.change(at, +1)
-		if seats > 0 && len(busy) >= seats {
-			queue = append(queue, q.ID)
-		} else {
-			start(q.ID, at)
-		}
-	}
-}
-
-type finish struct {
-	at  units.Time
-	row int
-}
-
-// finishes is a heap by time, then by row.
-type finishes []finish
-
-func (f finishes) Len() int { return len(f) }
-func (f finishes) Less(i, j int) bool {
-	return f[i].at < f[j].at || f[i].at == f[j].at && f[i].row < f[j].row
-}
-func (f finishes) Swap(i, j int) { f[i], f[j] = f[j], f[i] }
-func (f *finishes) Push(x any)   { *f = append(*f, x.(finish)) }
-func (f *finishes) Pop() any {
-	old := *f
-	x := old[len(old)-1]
-	*f = old[:len(old)-1]
-	return x
 }
 
 // curve is the number of rows in flight over time.
@@ -231,6 +190,21 @@ type change struct {
 
 func (c *curve) change(at units.Time, by int) { c.steps = append(c.steps, change{at, by}) }
 
+// cut ends at an instant what is in flight then.
+func (c curve) cut(at units.Time) curve {
+	open := 0
+	c.steps = slices.DeleteFunc(c.steps, func(s change) bool {
+		if s.at <= at {
+			open += s.by
+		}
+		return s.at > at
+	})
+	for range open {
+		c.change(at, -1)
+	}
+	return c
+}
+
 // sorted orders the steps; at one instant answers go before arrivals, as a closed loop has it.
 func (c curve) sorted() curve {
 	slices.SortStableFunc(c.steps, func(a, b change) int {
@@ -242,11 +216,20 @@ func (c curve) sorted() curve {
 	return c
 }
 
+// curveOf is what a server saw. What it saw no end of ends with the last that it did.
 func curveOf(arrivals []sighting) curve {
 	var c curve
+	last := 0.0
 	for _, a := range arrivals {
+		last = max(last, a.arrivalS, a.finishS)
+	}
+	for _, a := range arrivals {
+		end := a.finishS
+		if end == 0 {
+			end = last
+		}
 		c.change(units.Time(units.Seconds(a.arrivalS)), +1)
-		c.change(units.Time(units.Seconds(a.finishS)), -1)
+		c.change(units.Time(units.Seconds(end)), -1)
 	}
 	return c.sorted()
 }

@@ -2,10 +2,16 @@ package backtest
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
+	"strings"
+
+	"github.com/testing-symbiote/symbiote/harness/units"
+	"github.com/testing-symbiote/symbiote/harness/workload"
 )
 
 // pipelineRun is one row of runs.csv: how a run was configured.
@@ -18,15 +24,64 @@ type pipelineRun struct {
 	rows, blocks, serverCap         int
 	cpus, gpus                      int
 	latencyMeanS, loadS, qps        float64
-	injected                        string
+	injected                        faults
+	onError                         workload.OnError
 	overrunMs                       float64
-	peak                            int
+	peak, rowsOut                   int
 }
 
-// sighting is one request as its server saw it.
+// faults are what was done to rows, by row.
+type faults map[int]fault
+
+type fault struct {
+	how   workload.Fault
+	times int  // from the first try on
+	early bool // inside the engine: the server never saw it
+}
+
+// sighting is one request as its server saw it; one that nobody waited for to its end has no finish, 0.
 type sighting struct {
 	row                         int
 	latencyS, arrivalS, finishS float64
+}
+
+// readFaults reads such as row5:429x2;row20:resetxinf. A status 500 is text when the run's error says that Ray did not
+// find JSON in it.
+func readFaults(text, errorClass string) (faults, error) {
+	out := faults{}
+	for part := range strings.SplitSeq(text, ";") {
+		if part == "" {
+			continue
+		}
+		where, rest, _ := strings.Cut(part, ":")
+		kind, times, _ := strings.Cut(rest, "x")
+		row, err := strconv.Atoi(strings.TrimPrefix(where, "row"))
+		f := fault{times: math.MaxInt}
+		if times != "inf" {
+			f.times, _ = strconv.Atoi(times)
+		}
+		switch kind {
+		case "408", "429", "502", "503", "504", "reset":
+			f.how = workload.Retryable
+		case "400":
+			f.how = workload.Rejected
+		case "500":
+			if f.how = workload.Rejected; errorClass == "ContentTypeError" {
+				f.how = workload.Raised
+			}
+		case "value":
+			f.how, f.early = workload.Raised, true
+		case "dead":
+			f.how, f.early = workload.EngineDead, true
+		default:
+			err = errors.New("not a fault that is known")
+		}
+		if err != nil || f.times < 1 {
+			return nil, fmt.Errorf("injected = %q, want such as row5:429x2;row20:resetxinf", text)
+		}
+		out[row] = f
+	}
+	return out, nil
 }
 
 // table reads named columns of a CSV file, gzip by name.
@@ -92,6 +147,11 @@ func (t *table) count(column string) int { return int(t.number(column)) }
 func readPipelineRuns(name string) ([]pipelineRun, error) {
 	var runs []pipelineRun
 	err := readTable(name, func(t *table) {
+		injected, err := readFaults(t.text("injected"), t.text("error_class"))
+		if err != nil && t.err == nil {
+			line, _ := t.in.FieldPos(0)
+			t.err = fmt.Errorf("%s:%d: %w", t.name, line, err)
+		}
 		runs = append(runs, pipelineRun{
 			id: t.text("id"), kind: t.text("kind"), batchSize: t.count("batch_size"),
 			minActors: t.count("concurrency_min"), maxActors: t.count("concurrency_max"),
@@ -100,8 +160,10 @@ func readPipelineRuns(name string) ([]pipelineRun, error) {
 			rows: t.count("rows"), blocks: t.count("blocks"), serverCap: t.count("server_cap"),
 			cpus: t.count("cpus"), gpus: t.count("gpus"),
 			latencyMeanS: t.number("latency_mean_s"), loadS: t.number("load_s"), qps: t.number("qps"),
-			injected: t.text("injected"), overrunMs: t.number("sleep_overrun_p90_ms"),
-			peak: t.count("peak_in_flight"),
+			overrunMs: t.number("sleep_overrun_p90_ms"), peak: t.count("peak_in_flight"), rowsOut: t.count("rows_out"),
+			injected: injected,
+			onError: workload.OnError{MaxRetries: t.count("max_retries"), BaseRetryWait: units.Seconds(t.number("base_retry_wait_s")).Duration(),
+				MaxErroredBlocks: t.count("max_errored_blocks"), Continue: t.count("should_continue_on_error") == 1},
 		})
 	})
 	if err == nil && len(runs) == 0 {

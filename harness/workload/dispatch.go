@@ -20,6 +20,9 @@ type dispatch struct {
 	free   []int32      // unused slots of batch
 	waking bool         // an event for the next task's arrival is under way
 	idle   *usage       // nil in a copy
+
+	errored int // tasks that failed
+	fate    Fate
 }
 
 // plan is what does not change.
@@ -35,7 +38,7 @@ type event struct {
 	at    units.Time
 	what  eventKind
 	actor int32
-	batch int32 // rowsLeave
+	batch int32 // rowsLeave, taskFails
 	from  int32 // rowsLeave: these rows
 	to    int32
 }
@@ -47,6 +50,8 @@ const (
 	actorReady                  // an actor can be given tasks
 	taskArrive                  // the next task's last block is there
 	taskGone                    // the driver notices that a task of this actor ended
+	taskFails                   // a batch's last try and the wait after it are over
+	jobStops                    // the driver has ended all actors because a task failed
 )
 
 // actor is one replica of the stage.
@@ -64,20 +69,22 @@ type runningTask struct {
 	task    int32
 	next    int32 // first row that is in no batch yet
 	batches int32 // running
+	failed  int32 // rows that come out as errors
 }
 
 // batchState is a batch of which rows are still out.
 type batchState struct {
 	actor, task int32
 	next, to    int32 // HTTP: the next row to send
-	left        int32 // rows without an answer
+	left        int32 // rows without an answer; 0 = the slot is free
+	orphan      bool  // its task failed: what is under way goes on, for nobody
 }
 
 type rowSpan struct{ batch, from, to int32 }
 
 func newDispatch(p Pipeline) *dispatch {
 	d := &dispatch{plan: &plan{Pipeline: p, tasks: p.tasks(), together: p.batchesTogether(), overhead: units.FromDuration(p.Costs.Overhead)},
-		idle: &usage{since: units.Never}}
+		idle: &usage{since: units.Never}, fate: Fate{Stopped: units.Never}}
 	for j := range p.MinActors {
 		d.ask(units.FromDuration(p.Costs.First) + units.Span(j)*units.FromDuration(p.Costs.Stagger))
 	}
@@ -158,13 +165,21 @@ func (d *dispatch) step() {
 		if d.MaxPending > 0 {
 			a.permits = d.MaxPending
 		}
+		d.begin(int(e.actor))
 	case taskGone:
 		d.actors[e.actor].inFlight--
 	case taskArrive:
 		d.waking = false
+	case taskFails:
+		d.failTask(e.batch)
+	case jobStops:
+		d.fate.Stopped, d.events = d.now, d.events[:0]
+		return
 	}
 	d.deal()
 }
+
+func (d *dispatch) stopped() bool { return d.fate.Stopped != units.Never }
 
 // deal gives waiting tasks to the actors with the fewest, then asks for more actors if the pool is full.
 func (d *dispatch) deal() {
@@ -307,16 +322,26 @@ func (d *dispatch) answered(b int32) {
 	if s.left > 0 {
 		return
 	}
-	t := s.task
 	d.free = append(d.free, b)
-	a := &d.actors[i]
-	slot := slices.IndexFunc(a.running, func(r runningTask) bool { return r.task == t })
+	if s.orphan {
+		return
+	}
+	a, slot := &d.actors[i], d.slotOf(b)
 	a.running[slot].batches--
 	d.startBatches(i, slot)
-	if a.running[slot].batches > 0 {
+	r := a.running[slot]
+	if r.batches > 0 {
 		return
 	}
 	a.running = slices.Delete(a.running, slot, slot+1)
+	t := d.tasks[r.task]
+	d.fate.OK += t.to - t.from - int(r.failed)
+	d.fate.Failed += int(r.failed)
+	d.slotFree(i)
+}
+
+// slotFree starts what queues at an actor and lets the driver know, later, that a task is over.
+func (d *dispatch) slotFree(i int) {
 	after := d.Costs.Task
 	if d.MaxTasksInFlight <= d.MaxConcurrentBatches {
 		after = d.Costs.Refill // nothing queues at the actor: the driver must send it

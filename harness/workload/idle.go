@@ -81,7 +81,7 @@ type usage struct {
 // account closes the interval up to t, in which nothing changed.
 func (d *dispatch) account(t units.Time) {
 	u := d.idle
-	if u == nil || u.since == units.Never || t <= u.since {
+	if u == nil || u.since == units.Never || t <= u.since || d.stopped() {
 		return
 	}
 	dt := t.Sub(u.since).Seconds()

@@ -1,18 +1,26 @@
 package workload
 
-import "github.com/testing-symbiote/symbiote/harness/units"
+import (
+	"slices"
+
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
 
 // pipelinePlayer drives a dispatch as a Player. What the dispatch would do by itself depends on answers that may still
 // come, so Next looks ahead on a copy, and only Send and Done move the real one.
 type pipelinePlayer struct {
 	rows    []Request
-	batchOf []int32 // by row, while it is out
+	batchOf []int32 // by row, while it is out; else none
+	sends   []uint8 // by row, how often it was sent, 255 = more
+	tries   []uint8 // by row, how often its request failed since its task began
 	real    *dispatch
 	ahead   dispatch
 	at      units.Time // what Next says, if known
 	ok      bool
 	known   bool
 }
+
+const none = -1
 
 func newPipelinePlayer(p Pipeline) *pipelinePlayer {
 	next := p.Rows.rows(p.Seed)
@@ -24,7 +32,8 @@ func newPipelinePlayer(p Pipeline) *pipelinePlayer {
 		}
 		rows = append(rows, r)
 	}
-	return &pipelinePlayer{rows: rows, batchOf: make([]int32, len(rows)), real: newDispatch(p)}
+	n := len(rows)
+	return &pipelinePlayer{rows: rows, batchOf: slices.Repeat([]int32{none}, n), sends: make([]uint8, n), tries: make([]uint8, n), real: newDispatch(p)}
 }
 
 func (p *pipelinePlayer) Next() (units.Time, bool) {
@@ -58,6 +67,7 @@ func (p *pipelinePlayer) Send() Request {
 	r := p.rows[e.from]
 	r.At, r.Replica = e.at, int(e.actor)
 	p.batchOf[e.from] = e.batch
+	p.sends[e.from] += min(1, 255-p.sends[e.from])
 	if e.from++; e.from == e.to {
 		p.real.events = p.real.events[1:]
 	}
@@ -67,5 +77,10 @@ func (p *pipelinePlayer) Send() Request {
 func (p *pipelinePlayer) Done(id int, at units.Time) {
 	p.known = false
 	p.real.upTo(at)
-	p.real.answered(p.batchOf[id])
+	b := p.batchOf[id]
+	if b == none || p.real.stopped() { // nobody waits for it any more
+		return
+	}
+	p.batchOf[id] = none
+	p.real.answered(b)
 }

@@ -58,12 +58,8 @@ func standIn() []File {
 
 // Options are Ray's settings beyond those of a workload.Pipeline. The zero value is Ray's defaults.
 type Options struct {
-	MaxRetries            int           // of an HTTP request
-	BaseRetryWait         time.Duration // before the first of them; 0 = 1 s
-	RowTimeout            time.Duration // of an HTTP request; 0 = aiohttp's 5 min
-	PreserveOrder         bool
-	MaxErroredBlocks      int  // tasks that may fail, all their rows with them; -1 = any number
-	ShouldContinueOnError bool // the vLLM processor alone has it
+	RowTimeout    time.Duration // of an HTTP request; 0 = aiohttp's 5 min
+	PreserveOrder bool
 }
 
 // Report is a run and what happened around it.
@@ -173,7 +169,7 @@ func (b Backend) config(id string, d deploy.Deployment, p workload.Pipeline) map
 	if p.Kind == workload.HTTP {
 		kind = "http"
 	}
-	wait, timeout := b.Options.BaseRetryWait, b.Options.RowTimeout
+	wait, timeout := p.OnError.BaseRetryWait, b.Options.RowTimeout
 	if wait == 0 {
 		wait = time.Second
 	}
@@ -189,9 +185,9 @@ func (b Backend) config(id string, d deploy.Deployment, p workload.Pipeline) map
 		"batch_size": p.BatchSize, "pool": [2]int{pool, max(pool, p.MaxActors)},
 		"max_concurrent_batches": def(p.MaxConcurrentBatches, 8), "max_tasks_in_flight": p.MaxTasksInFlight,
 		"blocks": def(p.Blocks, units.CeilDiv(p.Rows.Len(), p.BatchSize)), "qps": p.QPS,
-		"max_retries": b.Options.MaxRetries, "base_retry_wait_s": wait.Seconds(), "row_timeout_s": timeout.Seconds(),
-		"preserve_order": b.Options.PreserveOrder, "max_errored_blocks": b.Options.MaxErroredBlocks,
-		"continue": b.Options.ShouldContinueOnError, "max_pending": p.MaxPending, "engine_kwargs": engineArguments(d.Engine, p),
+		"max_retries": p.OnError.MaxRetries, "base_retry_wait_s": wait.Seconds(), "row_timeout_s": timeout.Seconds(),
+		"preserve_order": b.Options.PreserveOrder, "max_errored_blocks": p.OnError.MaxErroredBlocks,
+		"continue": p.OnError.Continue, "max_pending": p.MaxPending, "engine_kwargs": engineArguments(d.Engine, p),
 	}
 }
 

@@ -156,29 +156,29 @@ func TestLiveFaults(t *testing.T) {
 		return &serve.Faults{Faults: []serve.Fault{{Kind: kind, Status: status, Requests: []int{6}, Message: "injected"}}}
 	}
 	for _, c := range []struct {
-		name    string
-		kind    workload.PipelineKind
-		faults  *serve.Faults
-		options Options
-		want    Tally // OutOfOrder aside
-		class   failure.Class
+		name   string
+		kind   workload.PipelineKind
+		faults *serve.Faults
+		on     workload.OnError
+		want   Tally // OutOfOrder aside
+		class  failure.Class
 	}{
-		{"http 429, retried", workload.HTTP, hit(serve.Status, 429, 7), Options{MaxRetries: 3, BaseRetryWait: 50 * time.Millisecond}, Tally{Asked: 64, OK: 64, Resent: 10}, failure.None},
-		{"http reset, retried", workload.HTTP, hit(serve.Reset, 0, 20), Options{MaxRetries: 3, BaseRetryWait: 50 * time.Millisecond}, Tally{Asked: 64, OK: 64, Resent: 3}, failure.None},
-		{"http 429, not retried", workload.HTTP, once(serve.Status, 429), Options{}, Tally{Asked: 64, Lost: 64}, failure.Overloaded},
-		{"http 429, a task may fail", workload.HTTP, once(serve.Status, 429), Options{MaxErroredBlocks: 1}, Tally{Asked: 64, OK: 48, Lost: 16, LostSent: 16}, failure.None},
-		{"http 500 with JSON is an answer", workload.HTTP, once(serve.Status, 500), Options{}, Tally{Asked: 64, OK: 63, Failed: 1}, failure.None},
-		{"http reset, not retried", workload.HTTP, once(serve.Reset, 0), Options{}, Tally{Asked: 64, Lost: 64}, failure.ConnectionLost},
-		{"vllm engine dies, and is there again", workload.VLLM, once(serve.Reset, 0), Options{}, Tally{Asked: 64, OK: 64, Resent: 16}, failure.None},
-		{"vllm 400, the job fails", workload.VLLM, once(serve.Status, 400), Options{}, Tally{Asked: 64, Lost: 64}, failure.Unknown},
-		{"vllm 400, goes on", workload.VLLM, once(serve.Status, 400), Options{ShouldContinueOnError: true}, Tally{Asked: 64, OK: 63, Failed: 1}, failure.None},
-		{"vllm 400, a task may fail", workload.VLLM, once(serve.Status, 400), Options{MaxErroredBlocks: 1}, Tally{Asked: 64, OK: 48, Lost: 16, LostSent: 16}, failure.None},
+		{"http 429, retried", workload.HTTP, hit(serve.Status, 429, 7), workload.OnError{MaxRetries: 3, BaseRetryWait: 50 * time.Millisecond}, Tally{Asked: 64, OK: 64, Resent: 10}, failure.None},
+		{"http reset, retried", workload.HTTP, hit(serve.Reset, 0, 20), workload.OnError{MaxRetries: 3, BaseRetryWait: 50 * time.Millisecond}, Tally{Asked: 64, OK: 64, Resent: 3}, failure.None},
+		{"http 429, not retried", workload.HTTP, once(serve.Status, 429), workload.OnError{}, Tally{Asked: 64, Lost: 64}, failure.Overloaded},
+		{"http 429, a task may fail", workload.HTTP, once(serve.Status, 429), workload.OnError{MaxErroredBlocks: 1}, Tally{Asked: 64, OK: 48, Lost: 16, LostSent: 16}, failure.None},
+		{"http 500 with JSON is an answer", workload.HTTP, once(serve.Status, 500), workload.OnError{}, Tally{Asked: 64, OK: 63, Failed: 1}, failure.None},
+		{"http reset, not retried", workload.HTTP, once(serve.Reset, 0), workload.OnError{}, Tally{Asked: 64, Lost: 64}, failure.ConnectionLost},
+		{"vllm engine dies, and is there again", workload.VLLM, once(serve.Reset, 0), workload.OnError{}, Tally{Asked: 64, OK: 64, Resent: 16}, failure.None},
+		{"vllm 400, the job fails", workload.VLLM, once(serve.Status, 400), workload.OnError{}, Tally{Asked: 64, Lost: 64}, failure.Unknown},
+		{"vllm 400, goes on", workload.VLLM, once(serve.Status, 400), workload.OnError{Continue: true}, Tally{Asked: 64, OK: 63, Failed: 1}, failure.None},
+		{"vllm 400, a task may fail", workload.VLLM, once(serve.Status, 400), workload.OnError{MaxErroredBlocks: 1}, Tally{Asked: 64, OK: 48, Lost: 16, LostSent: 16}, failure.None},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			url := serving(t, d, c.faults)
 			b := b
-			b.Endpoint, b.StandIns, b.Options = url, []string{url}, c.options
-			r, err := b.Report(t.Context(), d, workload.Pipeline{Kind: c.kind, Rows: rows(64), BatchSize: 16, Blocks: 4})
+			b.Endpoint, b.StandIns = url, []string{url}
+			r, err := b.Report(t.Context(), d, workload.Pipeline{Kind: c.kind, Rows: rows(64), BatchSize: 16, Blocks: 4, OnError: c.on})
 			require.NoError(t, err)
 			t.Logf("%v · exit code %d", r.Tally, r.End.ExitCode)
 			require.Equal(t, r.Tally.Asked, r.Tally.OK+r.Tally.Failed+r.Tally.Lost)

@@ -21,10 +21,10 @@ func backtestPipeline(dirs []string, f backtestFlags, stdout, stderr io.Writer) 
 		printJSON(stdout, rep)
 	} else {
 		w := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)
-		fmt.Fprintln(w, "run\tclean\tmakespan\tmodel\terror\tmean in flight\tmodel\terror\tpeak\tmodel\trows that could be in flight")
+		fmt.Fprintln(w, "run\tclean\tmakespan\tmodel\terror\tmean in flight\tmodel\terror\tpeak\tmodel\tsent\tmodel\trows out\tmodel\trows that could be in flight")
 		for _, r := range rep.PerRun {
-			fmt.Fprintf(w, "%s\t%v\t%.1fs\t%.1fs\t%+.1f%%\t%.2f\t%.2f\t%+.1f%%\t%d\t%d\t%s\n", r.ID, r.Clean,
-				r.MakespanS, r.MakespanSim, r.MakespanPct, r.MeanInFlight, r.MeanSim, r.MeanPct, r.PeakInFlight, r.PeakSim, r.Idle)
+			fmt.Fprintf(w, "%s\t%v\t%.1fs\t%.1fs\t%+.1f%%\t%.2f\t%.2f\t%+.1f%%\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", r.ID, r.Clean,
+				r.MakespanS, r.MakespanSim, r.MakespanPct, r.MeanInFlight, r.MeanSim, r.MeanPct, r.PeakInFlight, r.PeakSim, r.Sent, r.SentSim, r.RowsOut, r.RowsOutSim, r.Idle)
 		}
 		w.Flush()
 		fmt.Fprintf(stdout, "\n%d runs, %d skipped · makespan error: median %.1f%%, p90 %.1f%% · mean in flight: median %.1f%%, p90 %.1f%% · peak exact in %d of %d\n",
