@@ -41,7 +41,9 @@ type aggregate struct {
 	flights []*Batch
 	batches []*Batch
 	graves  fifo[grave]
-	hits    []int32
+	hits    []hit
+	runs    []run   // the sequence of textOf
+	textOf  *member // whoever was looked up or registered last
 	outputs []Output
 	stats   Counters
 }
@@ -60,15 +62,14 @@ const (
 // member is one request in the aggregate's hands.
 type member struct {
 	Request
-	text
 	mark
 	state     state
 	share     int // leading full blocks that consist of shared text
 	output    units.Tokens
 	computed  units.Tokens // while inPrompt
-	nodes     []int32      // its leading blocks, as far as somebody may hit them
+	extents   []int32      // its leading blocks, as far as they are registered and somebody may hit them …
+	cached    int          // … and their number
 	plain     int          // further blocks, while inPrompt
-	cached    int          // how many of nodes are registered
 	preempted int
 	place     int // in order
 	seq       int64
@@ -105,7 +106,7 @@ func (c Config) aggregates() bool {
 func newAggregate(cfg Config) *aggregate {
 	a := &aggregate{
 		cfg: cfg, depth: 1, budget: min(cfg.MaxNumBatchedTokens, cfg.MaxNumScheduledTokens),
-		free:     newFreeList(int(cfg.NumBlocks)-1, cfg.EnablePrefixCaching, cfg.Rules == V023),
+		free:     newFreeList(int(cfg.NumBlocks)-1, cfg),
 		requests: make(map[RequestID]*member), phases: make([]int32, cfg.BlockSize),
 	}
 	if cfg.AsyncScheduling {
@@ -120,11 +121,14 @@ func (a *aggregate) add(q Request) {
 	var r *member
 	if a.graves.len() > 0 && a.graves.front().call <= a.processed {
 		r = a.graves.pop().r
-		*r = member{nodes: r.nodes[:0], text: text{hashes: r.hashes[:0]}, epoch: r.epoch + 1}
+		*r = member{extents: r.extents[:0], epoch: r.epoch + 1}
+		if a.textOf == r {
+			a.textOf = nil
+		}
 	} else {
 		r = &member{}
 	}
-	r.Request, r.id, r.shared = q, q.ID, q.Shared
+	r.Request = q
 	r.MaxTokens = min(q.MaxTokens, a.cfg.MaxModelLen-q.Prompt)
 	if a.cfg.EnablePrefixCaching {
 		var shared units.Tokens
@@ -234,7 +238,7 @@ func (a *aggregate) scarce(b *Batch) bool {
 
 // roomFor says whether there are blocks for n more prompt tokens of p. If not, p, which is the last in running, goes.
 func (a *aggregate) roomFor(p *member, n units.Tokens, b *Batch) bool {
-	if a.blocksFor(p.computed+n)-len(p.nodes)-p.plain <= a.free.free {
+	if a.blocksFor(p.computed+n)-p.cached-p.plain <= a.free.free {
 		return true
 	}
 	a.preempt(b, p)
@@ -270,7 +274,7 @@ func (a *aggregate) preempt(b *Batch, r *member) {
 	case r.state == inPrompt:
 		a.partial = nil
 	default:
-		r.output = a.known(r)
+		r.output, r.cut = a.known(r), a.calls
 		s := min(a.calls-1, r.last)
 		p.Computed = r.c0 + units.Tokens(s-r.k0)
 		if a.processed >= r.k0 {
@@ -283,7 +287,7 @@ func (a *aggregate) preempt(b *Batch, r *member) {
 		}
 	}
 	a.vacate(r, a.calls-1, true)
-	r.state, r.computed, r.cut = inQueue, 0, a.calls
+	r.state, r.computed = inQueue, 0
 	r.preempted++
 	a.stats.Preemptions++
 	b.Preempted = append(b.Preempted, p)
@@ -296,7 +300,7 @@ func (a *aggregate) vacate(r *member, call int, keep bool) {
 	if r.state == inDecode {
 		a.uncount(r)
 	}
-	held, reg := len(r.nodes)+r.plain, r.computed
+	held, reg := r.cached+r.plain, r.computed
 	if r.state != inPrompt {
 		s := min(call, r.last)
 		held = a.blocksFor(r.c0 + units.Tokens(s-r.k0))
@@ -307,16 +311,11 @@ func (a *aggregate) vacate(r *member, call int, keep bool) {
 		full = 0
 	}
 	if keep || r.Open {
-		r.hashTo(full, a.cfg.BlockSize)
-		for len(r.nodes) < full {
-			e := a.free.node()
-			a.free.register(e, r.hashes[len(r.nodes)])
-			r.nodes = append(r.nodes, e)
-		}
+		a.register(r, full)
 	}
-	hashed := max(0, full-len(r.nodes))
-	a.free.release(r.nodes, hashed, held-len(r.nodes)-hashed)
-	r.nodes, r.plain, r.cached = r.nodes[:0], 0, 0
+	hashed := max(0, full-r.cached)
+	a.free.release(r.extents, hashed, held-r.cached-hashed)
+	r.extents, r.plain, r.cached = r.extents[:0], 0, 0
 	a.order[r.place] = nil
 	a.running--
 	a.blocked = false

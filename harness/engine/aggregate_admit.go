@@ -19,15 +19,30 @@ func (a *aggregate) lookup(r *member) units.Tokens {
 	if r.preempted == 0 {
 		most = min(most, r.share)
 	}
-	for i := range most {
-		r.hashTo(i+1, a.cfg.BlockSize)
-		e, ok := a.free.cache.find(r.hashes[i])
-		if !ok {
-			break
-		}
-		a.hits = append(a.hits, e)
+	if most == 0 {
+		return 0
 	}
-	return units.Tokens(len(a.hits)) * a.cfg.BlockSize
+	n := 0
+	a.hits, n = a.free.lookup(a.text(r), most, a.hits)
+	return units.Tokens(n) * a.cfg.BlockSize
+}
+
+// text is r's sequence; valid until another's is asked for.
+func (a *aggregate) text(r *member) []run {
+	if a.textOf != r {
+		a.textOf, a.runs = r, runsOf(&r.Request, a.runs[:0])
+	}
+	return a.runs
+}
+
+// register makes r's leading blocks findable. Copies of them are cached if hits were forced; else of the first one at
+// most: the last block of a known sequence is computed again though it may be cached.
+func (a *aggregate) register(r *member, blocks int) {
+	if blocks > r.cached {
+		forced := r.Cached > 0 && r.preempted == 0
+		r.extents = a.free.register(a.text(r), r.cached, blocks, forced, r.extents)
+		r.cached = blocks
+	}
 }
 
 // admit is the waiting pass.
@@ -43,7 +58,7 @@ func (a *aggregate) admit(b *Batch, left units.Tokens) {
 			return
 		}
 		n = min(n, left)
-		extra := a.free.inFreeList(a.hits) - len(a.hits)
+		extra := -a.free.held(a.hits)
 		if a.running > 0 {
 			extra += int(a.cfg.Watermark * float64(a.cfg.NumBlocks))
 		}
@@ -51,11 +66,11 @@ func (a *aggregate) admit(b *Batch, left units.Tokens) {
 			return
 		}
 		a.waiting.pop()
-		for _, e := range a.hits {
-			a.free.touch(e)
+		r.extents = a.free.touch(a.hits, r.extents[:0])
+		r.cached, r.plain, r.computed = 0, 0, hits
+		for _, h := range a.hits {
+			r.cached += int(h.blocks)
 		}
-		r.nodes = append(r.nodes[:0], a.hits...)
-		r.cached, r.plain, r.computed = len(a.hits), 0, hits
 		a.note(r, hits)
 		r.state, r.place, r.seq = inPrompt, len(a.order), a.admitted
 		a.admitted++
@@ -84,18 +99,13 @@ func (a *aggregate) note(r *member, hits units.Tokens) {
 
 // chunk schedules n prompt tokens of r, for which there is room.
 func (a *aggregate) chunk(b *Batch, r *member, n units.Tokens) {
-	need := a.blocksFor(r.computed+n) - len(r.nodes) - r.plain
+	need := a.blocksFor(r.computed+n) - r.cached - r.plain
 	a.free.take(need)
-	for ; need > 0 && len(r.nodes) < r.share && r.plain == 0; need-- {
-		r.nodes = append(r.nodes, a.free.node())
-	}
 	r.plain += need
 	r.computed += n
-	if full := min(int(r.computed/a.cfg.BlockSize), len(r.nodes)); full > r.cached {
-		r.hashTo(full, a.cfg.BlockSize)
-		for ; r.cached < full; r.cached++ {
-			a.free.register(r.nodes[r.cached], r.hashes[r.cached])
-		}
+	if full := min(int(r.computed/a.cfg.BlockSize), r.share); full > r.cached {
+		r.plain -= full - r.cached
+		a.register(r, full)
 	}
 	s := single{r: r, n: n, final: r.computed == r.tokens()}
 	b.singles = append(b.singles, s)

@@ -1,141 +1,222 @@
 package engine
 
-// freeList is the free queue of pool with everything in it that cannot matter left out: a run of blocks that nobody can
-// ever hit again is one entry with a count. Blocks that may be hit are entries of their own, called nodes; their order
-// among each other and among the runs is that of the free queue.
+import "github.com/testing-symbiote/symbiote/harness/units"
+
+// freeList is the free queue and the prefix cache of pool, held in stretches of blocks that fare alike. Blocks that nobody
+// can ever hit again are a number. Blocks that may be hit are extents: so many blocks of one sequence, one behind the
+// other, held by the same requests or by none. An extent is cut where a request hits only its beginning; in the queue its
+// deepest block goes first, so that eviction shortens it.
+//
+// What is cached has all before it cached too: deeper blocks are registered later and evicted earlier. So only an
+// extent's first block needs a place in the table. A block whose copy is cached already is an extent of its own: then one
+// copy's blocks are found where the other's are gone.
 type freeList struct {
-	next, prev []int32  // a ring through entry 0
-	count      []int32  // of a run; 0 for a node
-	refs       []int32  // of a node: requests that hold it; it is in the ring while there are none
-	hash       []uint64 // of a node; 0 = not (yet) in the cache
-	spare      []int32
-	free       int
-	cache      hashTable
-	toTail     bool
+	list   []extent
+	spare  []int32
+	free   int // blocks
+	table  hashTable
+	block  units.Tokens
+	toTail bool
 }
 
-func newFreeList(blocks int, caching, toTail bool) *freeList {
-	f := &freeList{next: []int32{0}, prev: []int32{0}, count: []int32{0}, refs: []int32{0}, hash: []uint64{0}, toTail: toTail}
-	if caching {
-		f.cache = newHashTable(blocks)
+// extent is an entry of the free queue, a ring through entry 0, or, while requests hold it, of none.
+type extent struct {
+	next, prev int32
+	blocks     int32
+	start      int32  // blocks of the sequence before it
+	refs       int32  // requests that hold it
+	above      int32  // what was cut off in front of it: held by all who held it then
+	key        uint64 // of the sequence up to the end of the first block; 0 = blocks that nobody can hit
+	text       []run  // that hold the extent's tokens
+}
+
+func (x *extent) end() int { return int(x.start + x.blocks) }
+
+func newFreeList(blocks int, cfg Config) *freeList {
+	f := &freeList{list: make([]extent, 1), toTail: cfg.Rules == V023, block: cfg.BlockSize}
+	if cfg.EnablePrefixCaching {
+		f.table = newHashTable(blocks)
 	}
-	f.push(f.prev[0], blocks)
+	f.push(0, blocks)
 	return f
 }
 
-func (f *freeList) entry() int32 {
+func (f *freeList) entry(x extent) int32 {
 	if k := len(f.spare) - 1; k >= 0 {
 		e := f.spare[k]
 		f.spare = f.spare[:k]
+		f.list[e] = x
 		return e
 	}
-	f.next, f.prev = append(f.next, 0), append(f.prev, 0)
-	f.count, f.refs, f.hash = append(f.count, 0), append(f.refs, 0), append(f.hash, 0)
-	return int32(len(f.next) - 1)
+	f.list = append(f.list, x)
+	return int32(len(f.list) - 1)
 }
 
 func (f *freeList) unlink(e int32) {
-	n, p := f.next[e], f.prev[e]
-	f.next[p], f.prev[n] = n, p
+	n, p := f.list[e].next, f.list[e].prev
+	f.list[p].next, f.list[n].prev = n, p
 }
 
 func (f *freeList) insert(after, e int32) {
-	n := f.next[after]
-	f.next[after], f.prev[e], f.next[e], f.prev[n] = e, after, n, e
+	n := f.list[after].next
+	f.list[e].next, f.list[e].prev = n, after
+	f.list[after].next, f.list[n].prev = e, e
 }
 
-// push puts a run of n blocks behind entry after, merged with a run that is there.
+func (f *freeList) tail() int32 { return f.list[0].prev }
+
+// push puts n blocks that nobody can hit behind entry after, together with others that are there.
 func (f *freeList) push(after int32, n int) {
 	if n == 0 {
 		return
 	}
 	f.free += n
-	for _, e := range [2]int32{after, f.next[after]} {
-		if e != 0 && f.count[e] > 0 {
-			f.count[e] += int32(n)
+	for _, e := range [2]int32{after, f.list[after].next} {
+		if x := &f.list[e]; e != 0 && x.key == 0 {
+			x.blocks += int32(n)
 			return
 		}
 	}
-	e := f.entry()
-	f.count[e] = int32(n)
-	f.insert(after, e)
+	f.insert(after, f.entry(extent{blocks: int32(n)}))
 }
 
-// take hands out n blocks from the head; nodes among them are evicted.
+// take hands out n blocks from the head; cached ones among them are evicted.
 func (f *freeList) take(n int) {
 	f.free -= n
 	for n > 0 {
-		e := f.next[0]
-		c := int(f.count[e])
-		if c > n {
-			f.count[e] -= int32(n)
+		e := f.list[0].next
+		x := &f.list[e]
+		if int(x.blocks) > n {
+			x.blocks -= int32(n)
 			return
 		}
+		n -= int(x.blocks)
 		f.unlink(e)
-		if c == 0 {
-			c = 1
-			f.cache.remove(f.hash[e], e)
-			f.hash[e] = 0
+		if x.key != 0 {
+			f.table.remove(x.key, e)
+			x.text = nil
 		}
-		f.count[e] = 0
 		f.spare = append(f.spare, e)
-		n -= c
 	}
 }
 
-// node returns a node for a block that was just taken.
-func (f *freeList) node() int32 {
-	e := f.entry()
-	f.count[e], f.refs[e], f.hash[e] = 0, 1, 0
-	return e
+// hit is the beginning of an extent, or all of it.
+type hit struct {
+	extent int32
+	blocks int32
 }
 
-func (f *freeList) touch(e int32) {
-	if f.refs[e] == 0 {
-		f.unlink(e)
-		f.free--
-	}
-	f.refs[e]++
-}
-
-func (f *freeList) register(e int32, hash uint64) {
-	f.hash[e] = hash
-	f.cache.add(hash, e)
-}
-
-// release gives back a request's blocks: its nodes, and behind them hashed and then unhashed blocks that nobody can hit.
-func (f *freeList) release(nodes []int32, hashed, unhashed int) {
-	if f.toTail {
-		hashed, unhashed = hashed+unhashed, 0
-	}
-	f.push(f.prev[0], hashed)
-	for i := len(nodes) - 1; i >= 0; i-- {
-		e := nodes[i]
-		if f.refs[e]--; f.refs[e] > 0 {
-			continue
+// lookup finds the longest cached prefix of a sequence, at most so many blocks, in hits.
+func (f *freeList) lookup(runs []run, most int, hits []hit) ([]hit, int) {
+	at := 0
+	for at < most {
+		start := units.Tokens(at) * f.block
+		runs = from(runs, start)
+		e, ok := f.table.find(from(runs, start+f.block-1)[0].keyAt(start + f.block))
+		if !ok {
+			break
 		}
-		if f.hash[e] == 0 {
-			f.spare = append(f.spare, e)
-			if f.toTail {
-				f.push(f.prev[0], 1)
-			} else {
-				unhashed++
-			}
-			continue
+		x := &f.list[e]
+		same := common(runs, x.text, start, units.Tokens(min(most, x.end()))*f.block)
+		n := int(same/f.block) - at
+		if n == 0 {
+			break
 		}
-		f.insert(f.prev[0], e)
-		f.free++
+		hits = append(hits, hit{e, int32(n)})
+		at += n
 	}
-	f.push(0, unhashed)
+	return hits, at
 }
 
-// inFreeList counts the nodes that no request holds.
-func (f *freeList) inFreeList(nodes []int32) int {
+// held counts the hit blocks that requests hold already.
+func (f *freeList) held(hits []hit) int {
 	n := 0
-	for _, e := range nodes {
-		if f.refs[e] == 0 {
-			n++
+	for _, h := range hits {
+		if f.list[h.extent].refs > 0 {
+			n += int(h.blocks)
 		}
 	}
 	return n
+}
+
+// touch attaches what was hit to one more request, which then holds the extents that are appended to held.
+func (f *freeList) touch(hits []hit, held []int32) []int32 {
+	for _, h := range hits {
+		e := h.extent
+		if h.blocks < f.list[e].blocks {
+			e = f.cut(e, h.blocks)
+		}
+		x := &f.list[e]
+		if x.refs == 0 {
+			f.unlink(e)
+			f.free -= int(x.blocks)
+		}
+		x.refs++
+		held = append(held, e)
+	}
+	return held
+}
+
+// cut makes an extent of e's first n blocks and returns it; e is the rest. Of all copies of the blocks in the rest, e's are
+// the oldest.
+func (f *freeList) cut(e, n int32) int32 {
+	x := f.list[e]
+	u := f.entry(extent{blocks: n, start: x.start, refs: x.refs, above: x.above, key: x.key, text: x.text})
+	f.table.replace(x.key, e, u)
+	if x.refs == 0 {
+		f.insert(e, u)
+	}
+	d := &f.list[e]
+	d.start, d.blocks, d.above = x.start+n, x.blocks-n, u
+	at := units.Tokens(d.start) * f.block
+	d.text = from(x.text, at)
+	d.key = from(d.text, at+f.block-1)[0].keyAt(at + f.block)
+	f.table.addFirst(d.key, e)
+	return u
+}
+
+// register makes blocks from start to end of a sequence findable; held gains their extents. With apart, each may have a
+// copy; else the first alone.
+func (f *freeList) register(runs []run, start, end int, apart bool, held []int32) []int32 {
+	for first := true; start < end; first = false {
+		at := units.Tokens(start) * f.block
+		runs = from(runs, at)
+		key := from(runs, at+f.block-1)[0].keyAt(at + f.block)
+		n := end - start
+		if apart {
+			n = 1
+		} else if _, copied := f.table.find(key); first && copied {
+			n = 1
+		}
+		e := f.entry(extent{blocks: int32(n), start: int32(start), refs: 1, key: key, text: upTo(runs, units.Tokens(start+n)*f.block)})
+		f.table.add(key, e)
+		held = append(held, e)
+		start += n
+	}
+	return held
+}
+
+// release gives back a request's blocks: its extents, and behind them hashed and then unhashed blocks that nobody can hit.
+func (f *freeList) release(held []int32, hashed, unhashed int) {
+	if f.toTail {
+		hashed, unhashed = hashed+unhashed, 0
+	}
+	f.push(f.tail(), hashed)
+	for i := len(held) - 1; i >= 0; i-- {
+		start := 0
+		if i > 0 {
+			start = f.list[held[i-1]].end()
+		}
+		for e := held[i]; ; e = f.list[e].above {
+			x := &f.list[e]
+			if x.refs--; x.refs == 0 {
+				f.insert(f.tail(), e)
+				f.free += int(x.blocks)
+			}
+			if int(x.start) <= start {
+				break
+			}
+		}
+	}
+	f.push(0, unhashed)
 }

@@ -108,7 +108,7 @@ func checkLaws(t *testing.T, seed uint64) {
 
 // Decodes held in aggregate and decodes looked at one by one are the same server: every event, every gauge.
 func TestAggregateAgreesWithReference(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range max(*seeds/2, 200) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { checkAgreement(t, seed) })
 	}
 }
@@ -122,6 +122,9 @@ func FuzzAggregateAgreesWithReference(f *testing.F) {
 func checkAgreement(t *testing.T, seed uint64) {
 	cfg := enginetest.RandomServer(seed)
 	load := enginetest.RandomLoad(seed, cfg)
+	if seed%3 != 0 {
+		load = enginetest.Entangle(seed, cfg, load)
+	}
 	if seed%8 != 0 { // most seeds where the aggregate serves
 		cfg.Policy, cfg.LongPrefillTokenThreshold, cfg.LongPrefillTokenThresholdAdaptive = engine.FCFS, 0, false
 		cfg.PrefillScheduleInterval, cfg.PipelineParallelSize = 0, 0

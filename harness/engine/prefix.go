@@ -108,9 +108,7 @@ func (t *hashTable) find(key uint64) (blockID, bool) {
 }
 
 func (t *hashTable) add(key uint64, b blockID) {
-	for int(b) >= len(t.dup) {
-		t.dup = append(t.dup, noBlock)
-	}
+	t.reach(b)
 	t.dup[b] = noBlock
 	s := &t.slots[t.at(key)]
 	if s.key == 0 {
@@ -118,6 +116,43 @@ func (t *hashTable) add(key uint64, b blockID) {
 		return
 	}
 	t.dup[s.last], s.last = b, b
+}
+
+// addFirst puts b before what is cached under key.
+func (t *hashTable) addFirst(key uint64, b blockID) {
+	t.add(key, b)
+	if s := &t.slots[t.at(key)]; s.first != b {
+		a := s.first
+		for t.dup[a] != b {
+			a = t.dup[a]
+		}
+		t.dup[a], t.dup[b], s.first, s.last = noBlock, s.first, b, a
+	}
+}
+
+// replace puts n where b is.
+func (t *hashTable) replace(key uint64, b, n blockID) {
+	t.reach(n)
+	s := &t.slots[t.at(key)]
+	t.dup[n] = t.dup[b]
+	if s.last == b {
+		s.last = n
+	}
+	if s.first == b {
+		s.first = n
+		return
+	}
+	a := s.first
+	for t.dup[a] != b {
+		a = t.dup[a]
+	}
+	t.dup[a] = n
+}
+
+func (t *hashTable) reach(b blockID) {
+	for int(b) >= len(t.dup) {
+		t.dup = append(t.dup, noBlock)
+	}
 }
 
 func (t *hashTable) remove(key uint64, b blockID) {

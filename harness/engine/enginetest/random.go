@@ -11,6 +11,7 @@ import (
 const (
 	serverStream = 1
 	loadStream   = 2
+	sharedStream = 3
 )
 
 // RandomServer returns a small server on which much goes wrong: few blocks, few seats, odd budgets.
@@ -99,6 +100,44 @@ func RandomLoad(seed uint64, c engine.Config) []Sent {
 			s.Cancel = at.Add(units.Span(r.Int64N(int64(100 * units.Millisecond))))
 		}
 		load = append(load, s)
+	}
+	return load
+}
+
+// Entangle makes prompts of pieces of few texts, as agents' prompts are: they agree for a while, part in the middle of a
+// block or at its end, some are copies, some are wholly cached.
+func Entangle(seed uint64, c engine.Config, load []Sent) []Sent {
+	r := rand.New(rand.NewPCG(seed, sharedStream))
+	for i := range load {
+		q := &load[i].Request
+		if seed%2 == 0 && r.Float64() < 0.2 {
+			q.Cached = units.Tokens(r.IntN(int(q.Prompt)))
+		}
+		if seed%2 == 1 {
+			q.MaxTokens = 1 + units.Tokens(r.IntN(120))
+		}
+		if j := r.IntN(i + 1); r.Float64() < 0.2 && j < i { // again, or a copy of a copy
+			q.Prompt, q.Shared = load[j].Prompt, load[j].Shared
+			continue
+		}
+		q.Shared = nil
+		at := units.Tokens(0)
+		for piece := uint64(0); at < q.Prompt && r.Float64() < 0.9; piece++ {
+			n := units.Tokens(1 + r.IntN(40))
+			if r.Float64() < 0.7 {
+				n = c.BlockSize * units.Tokens(1+r.IntN(5))
+			}
+			n = min(n, q.Prompt-at)
+			g := units.Segment{Source: piece<<8 | uint64(r.IntN(2)), Len: n}
+			if r.Float64() < 0.3 { // goes on in the text before
+				g = units.Segment{Source: 7, From: at, Len: n}
+			}
+			q.Shared = append(q.Shared, g)
+			at += n
+		}
+		if r.Float64() < 0.3 { // nothing of its own, maybe whole blocks
+			q.Prompt = max(1, at)
+		}
 	}
 	return load
 }
