@@ -5,12 +5,14 @@ package suite
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/testing-symbiote/symbiote/harness/backend"
 	"github.com/testing-symbiote/symbiote/harness/backend/live"
@@ -27,8 +29,10 @@ const (
 	backendName = "live"
 )
 
-// repeats is how often a live case is measured: the fewest runs that have a spread.
-const repeats = 3
+// mostRepeats is how often a live case is measured where its time allows: the fewest runs that have a spread.
+const mostRepeats = 3
+
+var caseTime = flag.Duration("case-time", 3*time.Minute, "how long a live server may take for one case, repeats included; rates and rows follow from it, and the row says so")
 
 // serving is the live backend: a running server, or a command that starts one for each deployment.
 func serving() (backend.Backend, error) {
@@ -46,30 +50,93 @@ type repeated struct {
 	probe    sync.Once
 	offers   live.Offer
 	err      error
+	paces    map[string]float64 // by GPU and model; one case is measured at a time
+	repeats  int                // of the next Run
 }
 
-func (r *repeated) Run(ctx context.Context, d deploy.Deployment, w workload.Workload) (*record.Run, error) {
+// offered says what is missing to play d, and how many KV tokens its plan has.
+func (r *repeated) offered(ctx context.Context, d deploy.Deployment) (planned int, err error) {
 	r.probe.Do(func() { r.offers, r.err = live.Offered(ctx, r.endpoint) })
 	if r.err != nil {
-		return nil, r.err
+		return 0, r.err
 	}
 	resolved, _, err := d.Resolve()
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	blocks, planned := 0, 0
+	blocks := 0
 	if plan, err := memory.For(resolved); err == nil {
-		blocks = int(plan.NumBlocks)
-		planned = int(plan.KVTokens)
+		blocks, planned = int(plan.NumBlocks), int(plan.KVTokens)
 	}
 	if why := r.offers.Lacks(resolved, blocks); why != "" {
-		return nil, fmt.Errorf("%w: %s", errors.ErrUnsupported, why)
+		return 0, fmt.Errorf("%w: %s", errors.ErrUnsupported, why)
 	}
+	return planned, nil
+}
+
+func (r *repeated) backend() live.Backend {
 	b := live.Backend{Endpoint: r.endpoint, Warmups: 2, Beside: sim.Backend{}, Log: os.Stderr}
 	if r.endpoint == "" {
 		b.Launch = r.launch
 	}
-	all, err := b.Repeat(ctx, d, func(uint64) workload.Workload { return w }, 0, repeats)
+	return b
+}
+
+// Afford chooses rates and rows that the server gets through in -case-time.
+func (r *repeated) Afford(ctx context.Context, d deploy.Deployment, w workload.Workload, keeps func(*record.Run) error) (workload.Workload, string, error) {
+	if _, err := r.offered(ctx, d); err != nil {
+		return w, "", err
+	}
+	simulated, err := sim.Backend{}.Run(ctx, d, w)
+	if err != nil {
+		return w, "", err
+	}
+	if r.repeats = mostRepeats; simulated.Failure != nil {
+		return w, "", nil
+	}
+	pace, err := r.pace(ctx, d)
+	if err != nil {
+		return w, "", err
+	}
+	played, repeats, note := afford(w, simulated.End.Sub(simulated.Start), pace, *caseTime, mostRepeats)
+	if r.repeats = repeats; note == "" {
+		return w, "", nil
+	}
+	part, err := sim.Backend{}.Run(ctx, d, workload.Slowed(played, 1/max(1, pace)))
+	if err != nil {
+		return w, "", err
+	}
+	if keeps(simulated) == nil && keeps(part) != nil {
+		return w, "", fmt.Errorf("%w: -case-time=%v affords %v, which cannot keep what %v promises; give it more", errors.ErrUnsupported, *caseTime, played, w)
+	}
+	return played, note, nil
+}
+
+// pace is how many times longer than the simulated one the server takes for a few short requests. A server that is
+// launched for the case is taken to be as fast: its start costs more than such a question tells.
+func (r *repeated) pace(ctx context.Context, d deploy.Deployment) (float64, error) {
+	key := d.GPU.ID + " " + d.Model.ID
+	if p, ok := r.paces[key]; ok || r.endpoint == "" {
+		return max(p, 1), nil
+	}
+	few := workload.Rows{Count: 16, Prompt: workload.Fixed(128), Output: workload.Fixed(32)}.At(workload.Closed{InFlight: 8})
+	m, err := r.backend().Measure(ctx, d, few)
+	if err != nil || m.Run.Failure != nil || m.Simulated == nil || m.Simulated.Failure != nil {
+		return 1, err
+	}
+	if r.paces == nil {
+		r.paces = map[string]float64{}
+	}
+	r.paces[key] = stats.Summarize(m.Run).Duration.Seconds() / stats.Summarize(m.Simulated).Duration.Seconds()
+	return r.paces[key], nil
+}
+
+func (r *repeated) Run(ctx context.Context, d deploy.Deployment, w workload.Workload) (*record.Run, error) {
+	planned, err := r.offered(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	all, err := r.backend().Repeat(ctx, d, func(uint64) workload.Workload { return w }, 0, max(1, r.repeats))
 	if err != nil {
 		return nil, err
 	}

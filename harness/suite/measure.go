@@ -10,6 +10,7 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/backend"
 	"github.com/testing-symbiote/symbiote/harness/failure"
 	"github.com/testing-symbiote/symbiote/harness/memory"
+	"github.com/testing-symbiote/symbiote/harness/record"
 	"github.com/testing-symbiote/symbiote/harness/slo"
 	"github.com/testing-symbiote/symbiote/harness/stats"
 )
@@ -70,8 +71,18 @@ func (c Case) measure(ctx context.Context, b backend.Backend, target slo.Target)
 	if c.Play == nil {
 		return r, nil
 	}
+	note := ""
+	if a, ok := b.(affording); ok {
+		if c.Play, note, err = a.Afford(ctx, c.On, c.Play, func(run *record.Run) error { return c.Want.check(r.of(run, target)) }); err != nil {
+			return r, err
+		}
+		r.Case = c
+	}
 	if r.Run, err = b.Run(ctx, c.On, c.Play); err != nil {
 		return r, err
+	}
+	if note != "" {
+		r.Run.Provenance.Notes = append(r.Run.Provenance.Notes, note)
 	}
 	if r.Failure = r.Run.Failure; r.Failure != nil {
 		return r, nil
@@ -83,7 +94,12 @@ func (c Case) measure(ctx context.Context, b backend.Backend, target slo.Target)
 		}
 		r.Also = append(r.Also, also)
 	}
-	r.Summary = stats.Summarize(r.Run)
-	r.Verdict = slo.Judge(r.Run, target)
-	return r, nil
+	return r.of(r.Run, target), nil
+}
+
+// of is the result with this run.
+func (r Result) of(run *record.Run, target slo.Target) Result {
+	r.Run, r.Failure = run, run.Failure
+	r.Summary, r.Verdict = stats.Summarize(run), slo.Judge(run, target)
+	return r
 }
