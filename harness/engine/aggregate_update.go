@@ -123,11 +123,15 @@ func (a *aggregate) Abort(id RequestID) bool {
 	return true
 }
 
-func (a *aggregate) HasWork() bool      { return len(a.requests) > 0 || a.unsent }
-func (a *aggregate) Unfinished() int    { return len(a.requests) }
-func (a *aggregate) Running() int       { return a.running }
-func (a *aggregate) Waiting() int       { return a.waiting.len() }
-func (a *aggregate) Counters() Counters { return a.stats }
+func (a *aggregate) HasWork() bool   { return len(a.requests) > 0 || a.unsent }
+func (a *aggregate) Unfinished() int { return len(a.requests) }
+func (a *aggregate) Running() int    { return a.running }
+func (a *aggregate) Waiting() int    { return a.waiting.len() }
+func (a *aggregate) Counters() Counters {
+	c := a.stats
+	c.Evictions = a.free.evicts
+	return c
+}
 
 func (a *aggregate) Used() (used, total units.Blocks) {
 	total = a.cfg.NumBlocks - 1

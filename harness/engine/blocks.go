@@ -21,6 +21,7 @@ type pool struct {
 	caching    bool
 	toTail     bool // freed blocks without a hash go to the tail too (0.23 and older)
 	unhashed   []blockID
+	evicts     int // cached blocks that were handed out again
 }
 
 func newPool(n units.Blocks, caching, toTail bool) *pool {
@@ -60,6 +61,7 @@ func (p *pool) take() blockID {
 	if p.caching && p.hash[b] != 0 {
 		p.cache.remove(p.hash[b], b)
 		p.hash[b] = 0
+		p.evicts++
 	}
 	return b
 }

@@ -315,7 +315,7 @@ func (e *Engine) Gauge() Gauge {
 	g := e.gauge
 	_, g.Total = e.s.Used()
 	c := e.s.Counters()
-	g.Arriving, g.Preemptions, g.Queries, g.Hits = e.intake.len(), c.Preemptions, c.Queries, c.Hits
+	g.Arriving, g.Preemptions, g.Evictions, g.Queries, g.Hits = e.intake.len(), c.Preemptions, c.Evictions, c.Queries, c.Hits
 	return g
 }
 

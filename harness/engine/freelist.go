@@ -17,6 +17,7 @@ type freeList struct {
 	table  hashTable
 	block  units.Tokens
 	toTail bool
+	evicts int // cached blocks that were handed out again
 }
 
 // extent is an entry of the free queue, a ring through entry 0, or, while requests hold it, of none.
@@ -27,6 +28,7 @@ type extent struct {
 	refs       int32  // requests that hold it
 	above      int32  // what was cut off in front of it: held by all who held it then
 	key        uint64 // of the sequence up to the end of the first block; 0 = blocks that nobody can hit
+	hashed     bool   // they are in vLLM's cache all the same; with a key they are anyway
 	text       []run  // that hold the extent's tokens
 }
 
@@ -37,7 +39,7 @@ func newFreeList(blocks int, cfg Config) *freeList {
 	if cfg.EnablePrefixCaching {
 		f.table = newHashTable(blocks)
 	}
-	f.push(0, blocks)
+	f.push(0, blocks, false)
 	return f
 }
 
@@ -65,19 +67,19 @@ func (f *freeList) insert(after, e int32) {
 
 func (f *freeList) tail() int32 { return f.list[0].prev }
 
-// push puts n blocks that nobody can hit behind entry after, together with others that are there.
-func (f *freeList) push(after int32, n int) {
+// push puts n blocks that nobody can hit behind entry after, together with others of their kind that are there.
+func (f *freeList) push(after int32, n int, hashed bool) {
 	if n == 0 {
 		return
 	}
 	f.free += n
 	for _, e := range [2]int32{after, f.list[after].next} {
-		if x := &f.list[e]; e != 0 && x.key == 0 {
+		if x := &f.list[e]; e != 0 && x.key == 0 && x.hashed == hashed {
 			x.blocks += int32(n)
 			return
 		}
 	}
-	f.insert(after, f.entry(extent{blocks: int32(n)}))
+	f.insert(after, f.entry(extent{blocks: int32(n), hashed: hashed}))
 }
 
 // take hands out n blocks from the head; cached ones among them are evicted.
@@ -86,6 +88,9 @@ func (f *freeList) take(n int) {
 	for n > 0 {
 		e := f.list[0].next
 		x := &f.list[e]
+		if x.key != 0 || x.hashed {
+			f.evicts += min(n, int(x.blocks))
+		}
 		if int(x.blocks) > n {
 			x.blocks -= int32(n)
 			return
@@ -199,9 +204,10 @@ func (f *freeList) register(runs []run, start, end int, apart bool, held []int32
 // release gives back a request's blocks: its extents, and behind them hashed and then unhashed blocks that nobody can hit.
 func (f *freeList) release(held []int32, hashed, unhashed int) {
 	if f.toTail {
-		hashed, unhashed = hashed+unhashed, 0
+		f.push(f.tail(), unhashed, false)
+		unhashed = 0
 	}
-	f.push(f.tail(), hashed)
+	f.push(f.tail(), hashed, true)
 	for i := len(held) - 1; i >= 0; i-- {
 		start := 0
 		if i > 0 {
@@ -218,5 +224,5 @@ func (f *freeList) release(held []int32, hashed, unhashed int) {
 			}
 		}
 	}
-	f.push(0, unhashed)
+	f.push(0, unhashed, false)
 }

@@ -89,6 +89,7 @@ type Scheduler struct {
 // Counters are the scheduler's running totals.
 type Counters struct {
 	Preemptions                 int
+	Evictions                   int          // prefix cache: blocks that were handed out while they were cached
 	Requests                    int          // prefix cache: admissions counted
 	Queries, Hits               units.Tokens // at first admissions
 	ResumedRequests             int
@@ -214,7 +215,11 @@ func (s *Scheduler) finish(r *request) {
 }
 
 // Counters returns the running totals.
-func (s *Scheduler) Counters() Counters { return s.stats }
+func (s *Scheduler) Counters() Counters {
+	c := s.stats
+	c.Evictions = s.pool.evicts
+	return c
+}
 
 // Waiting counts all waiting requests, Deferred those of them that wait for another reason than capacity.
 func (s *Scheduler) Waiting() int  { return s.waiting.len() + s.aside.len() }

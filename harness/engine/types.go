@@ -107,6 +107,7 @@ type Gauge struct {
 	Steps            int          // with tokens
 	Busy             units.Span   // of the GPU
 	Preemptions      int
+	Evictions        int          // prefix cache: blocks that were handed out while they were cached
 	Queries, Hits    units.Tokens // prefix cache, first admissions
 }
 
