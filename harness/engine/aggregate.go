@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -22,7 +23,8 @@ type aggregate struct {
 	requests  map[RequestID]*member
 	order     []*member // running, in order of admission; nil where one has left
 	running   int
-	waiting   fifo[*member]
+	waiting   fifo[*member] // those that were admitted before, or tried; they go before those in queued
+	queued    backlog
 	blocked   bool    // the head of waiting does not get in before somebody leaves
 	partial   *member // the one running request that is still in its prompt; it is the last
 	calls     int
@@ -115,9 +117,22 @@ func newAggregate(cfg Config) *aggregate {
 	return a
 }
 
-func (a *aggregate) holds(id RequestID) bool { return a.requests[id] != nil }
+func (a *aggregate) add(q Request) { a.queued.push(q, 0) }
 
-func (a *aggregate) add(q Request) {
+// head is the waiting request that is tried next; there is one.
+func (a *aggregate) head() *member {
+	if a.waiting.len() == 0 {
+		q, _ := a.queued.pop()
+		a.waiting.push(a.member(q))
+	}
+	return *a.waiting.front()
+}
+
+// member takes a request out of the mass.
+func (a *aggregate) member(q Request) *member {
+	if a.requests[q.ID] != nil {
+		panic(fmt.Sprintf("engine: two requests %d", q.ID))
+	}
 	var r *member
 	if a.graves.len() > 0 && a.graves.front().call <= a.processed {
 		r = a.graves.pop().r
@@ -139,7 +154,7 @@ func (a *aggregate) add(q Request) {
 	}
 	r.k0, r.last, r.cut = math.MaxInt, math.MaxInt, math.MaxInt
 	a.requests[q.ID] = r
-	a.waiting.push(r)
+	return r
 }
 
 // Schedule decides the next step.
@@ -352,7 +367,7 @@ func (a *aggregate) commit(b *Batch) {
 		}
 	}
 	w.Chunks = b.chunks
-	b.Waiting, b.Free = a.waiting.len(), units.Blocks(a.free.free)
+	b.Waiting, b.Free = a.Waiting(), units.Blocks(a.free.free)
 	a.flights = append(a.flights, b)
 }
 

@@ -48,9 +48,9 @@ func (a *aggregate) register(r *member, blocks int) {
 // admit is the waiting pass.
 func (a *aggregate) admit(b *Batch, left units.Tokens) {
 	a.blocked = left > 0
-	defer func() { a.blocked = a.blocked && a.waiting.len() > 0 }()
-	for left > 0 && a.running < a.cfg.MaxNumActiveSeqs && a.waiting.len() > 0 {
-		r := *a.waiting.front()
+	defer func() { a.blocked = a.blocked && a.Waiting() > 0 }()
+	for left > 0 && a.running < a.cfg.MaxNumActiveSeqs && a.Waiting() > 0 {
+		r := a.head()
 		hits := a.lookup(r)
 		n := r.tokens() - hits
 		if !a.cfg.EnableChunkedPrefill && n > left {

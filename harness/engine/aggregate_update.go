@@ -116,17 +116,19 @@ func (a *aggregate) finish(r *member) {
 func (a *aggregate) Abort(id RequestID) bool {
 	r := a.requests[id]
 	if r == nil {
-		return false
+		gone := a.queued.remove(id)
+		a.unsent = a.unsent || gone
+		return gone
 	}
 	a.drop(r)
 	a.finish(r)
 	return true
 }
 
-func (a *aggregate) HasWork() bool   { return len(a.requests) > 0 || a.unsent }
-func (a *aggregate) Unfinished() int { return len(a.requests) }
+func (a *aggregate) HasWork() bool   { return a.Unfinished() > 0 || a.unsent }
+func (a *aggregate) Unfinished() int { return len(a.requests) + a.queued.len() }
 func (a *aggregate) Running() int    { return a.running }
-func (a *aggregate) Waiting() int    { return a.waiting.len() }
+func (a *aggregate) Waiting() int    { return a.waiting.len() + a.queued.len() }
 func (a *aggregate) Counters() Counters {
 	c := a.stats
 	c.Evictions = a.free.evicts

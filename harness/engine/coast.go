@@ -16,7 +16,7 @@ func (e *Engine) coast(to units.Time) bool {
 	}
 	arrives := units.Never
 	if e.intake.len() > 0 {
-		arrives = e.intake.front().at
+		arrives = e.intake.next()
 	}
 	w := &e.work // not on the stack: the timer is an interface
 	*w = Work{Decodes: a.decodes, Tokens: units.Tokens(a.decodes), Sampled: a.decodes, Running: a.running}
@@ -74,7 +74,7 @@ func (e *Engine) coast(to units.Time) bool {
 
 // plainUntil is the last call up to which nothing changes but the decodes' length, if blocks last.
 func (a *aggregate) plainUntil() int {
-	if a.partial != nil || a.decodes == 0 || a.waiting.len() > 0 && !a.blocked {
+	if a.partial != nil || a.decodes == 0 || a.Waiting() > 0 && !a.blocked {
 		return 0
 	}
 	for _, f := range a.flights {

@@ -29,7 +29,7 @@ type Engine struct {
 	waitsFor bool       // core is when the oldest step's result is there
 	answered bool       // an answer was completed since Run was called
 	executed bool       // the last turn of the core loop had something to compute
-	intake   fifo[arrival]
+	intake   backlog    // until the front end is through with them
 	flight   fifo[flying]
 	cancels  []RequestID
 
@@ -43,7 +43,6 @@ type Engine struct {
 // core decides what a step computes. Scheduler looks at every request in every step and is the reference; aggregate
 // looks at what changes and must agree with it in every event and gauge.
 type core interface {
-	holds(RequestID) bool
 	add(Request)
 	Abort(RequestID) bool
 	HasWork() bool
@@ -54,11 +53,6 @@ type core interface {
 	Waiting() int
 	Used() (used, total units.Blocks)
 	Counters() Counters
-}
-
-type arrival struct {
-	r  Request
-	at units.Time
 }
 
 type flying struct {
@@ -77,6 +71,7 @@ func New(cfg Config, timer StepTimer) (*Engine, error) {
 		return nil, fmt.Errorf("engine: no StepTimer")
 	}
 	e := &Engine{cfg: cfg, timer: timer, every: cfg.EveryToken, depth: cfg.PipelineParallelSize, core: units.Never}
+	e.intake.arrivals = cfg.Policy == Priority
 	if !cfg.Reference && cfg.aggregates() {
 		e.s = newAggregate(cfg)
 	} else {
@@ -98,7 +93,7 @@ func (e *Engine) Submit(at units.Time, r Request) error {
 		return err
 	}
 	e.front = max(e.front, at).Add(e.timer.Intake(r.Prompt))
-	e.intake.push(arrival{r, e.front})
+	e.intake.push(r, e.front)
 	if e.core == units.Never {
 		e.core = e.front
 	}
@@ -167,7 +162,7 @@ func (e *Engine) takeTurn() {
 		}
 		e.core = units.Never
 		if e.intake.len() > 0 {
-			e.core = e.intake.front().at
+			e.core = e.intake.next()
 		}
 		return
 	}
@@ -262,13 +257,10 @@ func (e *Engine) deliver(at units.Time, cost Cost, work Work, regular int, outpu
 
 // drain gives the scheduler all requests that reached the core by now.
 func (e *Engine) drain(t units.Time) {
-	for e.intake.len() > 0 && e.intake.front().at <= t {
-		a := e.intake.pop()
-		if e.s.holds(a.r.ID) {
-			panic(fmt.Sprintf("engine: two requests %d", a.r.ID))
-		}
-		e.s.add(a.r)
-		e.events = append(e.events, Event{Kind: Queued, At: t, Request: a.r.ID, Tokens: a.r.Prompt})
+	for e.intake.len() > 0 && e.intake.next() <= t {
+		r, _ := e.intake.pop()
+		e.s.add(r)
+		e.events = append(e.events, Event{Kind: Queued, At: t, Request: r.ID, Tokens: r.Prompt})
 	}
 }
 
@@ -293,7 +285,7 @@ func (e *Engine) applyCancels(t units.Time) {
 	for _, id := range e.cancels {
 		gone := e.s.Abort(id)
 		if !gone {
-			gone = e.intake.remove(func(a arrival) bool { return a.r.ID == id })
+			gone = e.intake.remove(id)
 		}
 		if gone {
 			e.events = append(e.events, Event{Kind: Cancelled, At: t, Request: id, Reason: Abort})

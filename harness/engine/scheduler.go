@@ -122,16 +122,17 @@ func (s *Scheduler) Add(q Request) error {
 	if err := s.cfg.check(q); err != nil {
 		return err
 	}
-	if s.holds(q.ID) {
+	if s.requests[q.ID] != nil {
 		return fmt.Errorf("request %d: %w", q.ID, errDuplicates)
 	}
 	s.add(q)
 	return nil
 }
 
-func (s *Scheduler) holds(id RequestID) bool { return s.requests[id] != nil }
-
 func (s *Scheduler) add(q Request) {
+	if s.requests[q.ID] != nil {
+		panic(fmt.Sprintf("engine: two requests %d", q.ID))
+	}
 	r := s.newRequest()
 	r.Request, r.id, r.shared = q, q.ID, q.Shared
 	s.requests[q.ID] = r

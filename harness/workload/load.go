@@ -142,6 +142,12 @@ func (p *openPlayer) Send() Request {
 
 func (p *openPlayer) Done(int, units.Time) {}
 
+// Reacts says whether what p sends depends on what it is told of answers.
+func Reacts(p Player) bool {
+	_, open := p.(*openPlayer)
+	return !open
+}
+
 // closedPlayer sends the next row when an answer is complete.
 type closedPlayer struct {
 	next func() (Request, bool)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/testing-symbiote/symbiote/harness/engine"
 	"github.com/testing-symbiote/symbiote/harness/failure"
@@ -13,11 +14,12 @@ import (
 // maxSamples bounds the gauge samples that a run keeps: beyond it every other one goes and the distance doubles.
 const maxSamples = 2048
 
-// recorder turns events into the Run. It looks up requests by ID in pages, so that what is long over costs nothing.
+// recorder turns events into the Run. It looks up requests by ID in pages, so that what is long over costs nothing, and
+// keeps twelve bytes of a request that waits for its admission: of an overloaded server millions do.
 type recorder struct {
 	run   *record.Run
 	each  func(*record.Record) // takes records as they end, instead of keeping them in run
-	pages []*page
+	pages []page
 	open  []life // by position: in run.Requests, or, if they are not kept, reused
 	spare []int32
 	sends int
@@ -29,13 +31,18 @@ type recorder struct {
 	next  units.Time
 }
 
-// page holds the positions of 4,096 consecutive IDs, until all of them were sent and have ended.
+// page is about 4,096 consecutive IDs; ids is nil when all of them were sent and have ended.
 type page struct {
-	at   [pageSize]int32 // 1 + position; 0 = not sent, or over
+	ids  *ids
 	ends int
 }
 
 const pageSize = 4096
+
+type ids struct {
+	state  [pageSize]int64 // 0 = not sent; below 0: −1 − position in open; above: 1 + when it was sent
+	prompt [pageSize]int32 // of those above
+}
 
 // life is one request under way.
 type life struct {
@@ -52,35 +59,50 @@ func (c *recorder) sent(q workload.Request, now units.Time) error {
 	}
 	n := q.ID / pageSize
 	for n >= len(c.pages) {
-		c.pages = append(c.pages, nil)
+		c.pages = append(c.pages, page{})
 	}
-	p := c.pages[n]
-	if p == nil {
-		p = &page{}
-		c.pages[n] = p
+	if c.pages[n].ids == nil {
+		c.pages[n].ids = &ids{}
 	}
-	if p.at[q.ID%pageSize] != 0 {
+	p := c.pages[n].ids
+	if p.state[q.ID%pageSize] != 0 {
 		return fmt.Errorf("sim: request ID %d was sent twice", q.ID)
 	}
 	if c.sends == 0 {
 		c.run.Start = q.At
 	}
 	c.sends++
-	k := int32(len(c.open))
-	if i := len(c.spare) - 1; i >= 0 {
-		k, c.spare = c.spare[i], c.spare[:i]
-	} else {
-		c.open = append(c.open, life{})
+	if c.each != nil && q.At == now && q.Stage == 0 && q.Replica == 0 && q.Prompt <= math.MaxInt32 {
+		p.state[q.ID%pageSize], p.prompt[q.ID%pageSize] = int64(now)+1, int32(q.Prompt)
+		return nil
 	}
-	c.open[k] = life{rec: record.Record{
-		ID: q.ID, Stage: q.Stage, Replica: q.Replica, Intended: q.At, Sent: now,
-		Admitted: units.Never, First: units.Never, Last: units.Never, Prompt: q.Prompt, Outcome: failure.Unknown,
-	}}
-	p.at[q.ID%pageSize] = k + 1
+	c.begin(p, record.Record{ID: q.ID, Stage: q.Stage, Replica: q.Replica, Intended: q.At, Sent: now, Prompt: q.Prompt})
 	return nil
 }
 
-func (c *recorder) of(id int) *life { return &c.open[c.pages[id/pageSize].at[id%pageSize]-1] }
+// begin gives a request a place in open.
+func (c *recorder) begin(p *ids, r record.Record) *life {
+	r.Admitted, r.First, r.Last, r.Outcome = units.Never, units.Never, units.Never, failure.Unknown
+	k := len(c.open)
+	if i := len(c.spare) - 1; i >= 0 {
+		k, c.spare = int(c.spare[i]), c.spare[:i]
+	} else {
+		c.open = append(c.open, life{})
+	}
+	c.open[k] = life{rec: r}
+	p.state[r.ID%pageSize] = -1 - int64(k)
+	return &c.open[k]
+}
+
+func (c *recorder) of(id int) *life {
+	p := c.pages[id/pageSize].ids
+	s := p.state[id%pageSize]
+	if s < 0 {
+		return &c.open[-1-s]
+	}
+	at := units.Time(s - 1)
+	return c.begin(p, record.Record{ID: id, Intended: at, Sent: at, Prompt: units.Tokens(p.prompt[id%pageSize])})
+}
 
 // ended takes leave of a request.
 func (c *recorder) ended(id int) {
@@ -88,12 +110,12 @@ func (c *recorder) ended(id int) {
 	if c.each == nil {
 		return
 	}
-	p := c.pages[id/pageSize]
-	k := p.at[id%pageSize] - 1
+	p := &c.pages[id/pageSize]
+	k := int32(-1 - p.ids.state[id%pageSize])
 	c.each(&c.open[k].rec)
 	c.spare = append(c.spare, k)
 	if p.ends++; p.ends == pageSize {
-		c.pages[id/pageSize] = nil
+		*p = page{}
 	}
 }
 
@@ -105,7 +127,10 @@ func (c *recorder) rejected(id int, err error) {
 
 // event notes one event; it returns the request's ID when its answer is complete.
 func (c *recorder) event(e *engine.Event) (int, bool) {
-	if e.Kind == engine.Step {
+	switch e.Kind {
+	case engine.Queued:
+		return 0, false
+	case engine.Step:
 		if e.Count > 0 {
 			c.run.Gaps.Add(e.Gap, int64(e.Count))
 		}

@@ -94,7 +94,9 @@ func (b Backend) Run(ctx context.Context, d deploy.Deployment, w workload.Worklo
 		run.Warnings = plan.Warnings
 	}
 	run.Engine.NumBlocks = blocks
-	p := &play{Backend: b, player: w.Play(), connection: timer.Connection(), clips: r.Version().AtLeast(31, 0), maxModelLen: units.Tokens(r.Engine.MaxModelLen)}
+	player := w.Play()
+	p := &play{Backend: b, player: player, reacts: workload.Reacts(player), connection: timer.Connection(),
+		clips: r.Version().AtLeast(31, 0), maxModelLen: units.Tokens(r.Engine.MaxModelLen)}
 	p.rec.run, p.rec.each = run, b.Each
 	for range max(r.Pipeline.Replicas, 1) {
 		cfg := Config(r, blocks)
@@ -119,6 +121,7 @@ const maxVain = 1_000_000
 type play struct {
 	Backend
 	player      workload.Player
+	reacts      bool // to answers
 	replicas    []replica
 	rec         recorder
 	connection  units.Span // between client and front end, both ways
@@ -249,7 +252,7 @@ func (p *play) moved(k int, events []engine.Event) {
 		if e := &events[i]; e.Seen > 0 {
 			e.Seen = e.Seen.Add(p.connection)
 		}
-		if id, ok := p.rec.event(&events[i]); ok {
+		if id, ok := p.rec.event(&events[i]); ok && p.reacts {
 			r.answers = append(r.answers, answer{id, events[i].Seen})
 		}
 	}
