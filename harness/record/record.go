@@ -59,6 +59,7 @@ type Engine struct {
 	Recomputed  units.Tokens
 	Queries     units.Tokens // prefix cache
 	Hits        units.Tokens
+	Evictions   int // blocks that were handed out while they were cached
 	UsagePeak   float64
 	RunningPeak int
 	WaitingPeak int

@@ -206,6 +206,7 @@ func (c *recorder) finish(replicas []replica) {
 		e.BusyTime += g.Busy
 		e.Queries += g.Queries
 		e.Hits += g.Hits
+		e.Evictions += g.Evictions
 		e.UsagePeak = max(e.UsagePeak, float64(g.Used.Peak)/float64(g.Total))
 		e.RunningPeak = max(e.RunningPeak, g.Running.Peak)
 		e.WaitingPeak = max(e.WaitingPeak, g.Waiting.Peak)
