@@ -17,7 +17,8 @@ type Dispatch struct {
 // PipelineAdvice is a change to a pipeline that was tried and shortens the job.
 type PipelineAdvice struct {
 	Rule          string
-	What          string // the change, by Ray's names
+	Cause         workload.Why // of idleness, that the change is meant to remove
+	What          string       // the change, by Ray's names
 	Why           string
 	Changed       workload.Pipeline
 	Before, After Dispatch
@@ -30,8 +31,10 @@ func (a PipelineAdvice) String() string {
 
 // pipelineRule proposes the changes that it knows of, the smallest first; the first that helps is given.
 type pipelineRule struct {
-	name, why string
-	changes   func(workload.Pipeline) []pipelineChange
+	name    string
+	cause   workload.Why
+	why     string
+	changes func(workload.Pipeline) []pipelineChange
 }
 
 type pipelineChange struct {
@@ -59,7 +62,7 @@ func OnPipeline(p workload.Pipeline, try func(workload.Pipeline) (Dispatch, erro
 				return nil, fmt.Errorf("advise: %s: %w", c.what, err)
 			}
 			if after.Makespan <= before.Makespan-before.Makespan/50 {
-				given = append(given, PipelineAdvice{r.name, c.what, r.why, c.to, before, after})
+				given = append(given, PipelineAdvice{r.name, r.cause, c.what, r.why, c.to, before, after})
 				break
 			}
 		}
@@ -94,7 +97,7 @@ func pipelineRules() []pipelineRule {
 // layoutRules change how rows are cut.
 func layoutRules() []pipelineRule {
 	return []pipelineRule{
-		{"block layout", "a task is whole blocks and runs up to four of its batches together: small blocks leave it one", func(p workload.Pipeline) (out []pipelineChange) {
+		{"block layout", workload.IdleLayout, "a task is whole blocks and runs up to four of its batches together: small blocks leave it one", func(p workload.Pipeline) (out []pipelineChange) {
 			for batches := 2; batches <= 4; batches++ {
 				if n := p.Rows.Len() / (batches * p.BatchSize); n >= 1 && n < blocksOf(p) {
 					out = append(out, with(p, fmt.Sprintf("set override_num_blocks to %d (was %d): %d batches a task", n, blocksOf(p), batches), func(p *workload.Pipeline) { p.Blocks = n }))
@@ -102,7 +105,7 @@ func layoutRules() []pipelineRule {
 			}
 			return out
 		}},
-		{"row after row", "the HTTP processor sends the rows of a batch one after the other: a smaller batch_size has more of them together", func(p workload.Pipeline) (out []pipelineChange) {
+		{"row after row", workload.IdleLayout, "the HTTP processor sends the rows of a batch one after the other: a smaller batch_size has more of them together", func(p workload.Pipeline) (out []pipelineChange) {
 			if p.Kind != workload.HTTP {
 				return nil
 			}
@@ -111,13 +114,13 @@ func layoutRules() []pipelineRule {
 			}
 			return out
 		}},
-		{"tiny blocks", "every block is a task of the stages before the engine, and those set the pace", func(p workload.Pipeline) (out []pipelineChange) {
+		{"tiny blocks", workload.IdleSupply, "every block is a task of the stages before the engine, and those set the pace", func(p workload.Pipeline) (out []pipelineChange) {
 			if n := units.CeilDiv(p.Rows.Len(), p.BatchSize); p.Kind == workload.VLLM && n < blocksOf(p) {
 				out = append(out, with(p, fmt.Sprintf("set override_num_blocks to %d (was %d): one batch a block", n, blocksOf(p)), func(p *workload.Pipeline) { p.Blocks = n }))
 			}
 			return out
 		}},
-		{"batch tails", "a batch returns when its last row does, and its slot is taken until then", func(p workload.Pipeline) (out []pipelineChange) {
+		{"batch tails", workload.IdleTail, "a batch returns when its last row does, and its slot is taken until then", func(p workload.Pipeline) (out []pipelineChange) {
 			m := concurrentBatches(p)
 			if p.Kind == workload.VLLM {
 				for _, n := range []int{m + m/2, 2 * m, 4 * m} {
@@ -128,7 +131,16 @@ func layoutRules() []pipelineRule {
 			}
 			return out
 		}},
-		{"semaphore", "rows wait in the replica's semaphore while the engine has seats", func(p workload.Pipeline) (out []pipelineChange) {
+		{"batch size", workload.IdleBatch, "batch_size × max_concurrent_batches rows are fewer than the engine has seats", func(p workload.Pipeline) (out []pipelineChange) {
+			m := concurrentBatches(p)
+			if n := units.CeilDiv(p.MaxNumSeqs, p.BatchSize); p.Kind == workload.VLLM && n > m {
+				out = append(out, with(p, fmt.Sprintf("raise max_concurrent_batches from %d to %d: batch_size × it fills --max-num-seqs %d", m, n, p.MaxNumSeqs), func(p *workload.Pipeline) {
+					p.MaxConcurrentBatches, p.MaxTasksInFlight = n, max(p.MaxTasksInFlight, 2*n)
+				}))
+			}
+			return out
+		}},
+		{"semaphore", workload.IdlePermit, "rows wait in the replica's semaphore while the engine has seats", func(p workload.Pipeline) (out []pipelineChange) {
 			if p.Kind == workload.VLLM && p.MaxPending > 0 {
 				for _, n := range []int{2 * p.MaxPending, 4 * p.MaxPending} {
 					out = append(out, with(p, fmt.Sprintf("raise max_pending_requests from %d to %d", p.MaxPending, n), func(p *workload.Pipeline) { p.MaxPending = n }))
@@ -136,7 +148,7 @@ func layoutRules() []pipelineRule {
 			}
 			return out
 		}},
-		{"rate limit", "qps delays the first row of each batch and spaces nothing after it", func(p workload.Pipeline) (out []pipelineChange) {
+		{"rate limit", workload.IdleRate, "qps delays the first row of each batch and spaces nothing after it", func(p workload.Pipeline) (out []pipelineChange) {
 			if p.QPS > 0 {
 				out = append(out, with(p, "drop qps and bound what is in flight by blocks and actors instead", func(p *workload.Pipeline) { p.QPS = 0 }))
 			}
@@ -148,7 +160,7 @@ func layoutRules() []pipelineRule {
 // poolRules change who sends.
 func poolRules() []pipelineRule {
 	return []pipelineRule{
-		{"actors that never start", "concurrency n is a maximum: a second actor is asked for when the first holds 1.75 × max_concurrent_batches tasks", func(p workload.Pipeline) (out []pipelineChange) {
+		{"actors that never start", workload.IdleUnasked, "concurrency n is a maximum: a second actor is asked for when the first holds 1.75 × max_concurrent_batches tasks", func(p workload.Pipeline) (out []pipelineChange) {
 			if most := actorsOf(p); most > max(1, p.MinActors) {
 				out = append(out, with(p, fmt.Sprintf("set concurrency to (%d, %d): all actors from the start", most, most), func(p *workload.Pipeline) { p.MinActors, p.MaxActors = most, most }))
 				m := concurrentBatches(p) // or else the first one, ready before the others, is dealt all there is
@@ -158,7 +170,7 @@ func poolRules() []pipelineRule {
 			}
 			return out
 		}},
-		{"greedy first actor", "the first actor that is ready is dealt max_tasks_in_flight tasks, and a task never moves to another", func(p workload.Pipeline) (out []pipelineChange) {
+		{"greedy first actor", workload.IdleGreed, "the first actor that is ready is dealt max_tasks_in_flight tasks, and a task never moves to another", func(p workload.Pipeline) (out []pipelineChange) {
 			m := concurrentBatches(p)
 			for _, n := range []int{m + 1, m} {
 				if actorsOf(p) > 1 && (p.MaxTasksInFlight == 0 || n < p.MaxTasksInFlight) {
@@ -167,7 +179,7 @@ func poolRules() []pipelineRule {
 			}
 			return out
 		}},
-		{"nothing queues at the actor", "with max_tasks_in_flight_per_actor at max_concurrent_batches or below, a freed slot waits 0.2 s for the driver", func(p workload.Pipeline) (out []pipelineChange) {
+		{"nothing queues at the actor", workload.IdleDealing, "with max_tasks_in_flight_per_actor at max_concurrent_batches or below, a freed slot waits 0.2 s for the driver", func(p workload.Pipeline) (out []pipelineChange) {
 			if m := concurrentBatches(p); p.MaxTasksInFlight > 0 && p.MaxTasksInFlight <= m {
 				for _, n := range []int{m + 1, 2 * m} {
 					out = append(out, with(p, fmt.Sprintf("raise max_tasks_in_flight_per_actor from %d to %d", p.MaxTasksInFlight, n), func(p *workload.Pipeline) { p.MaxTasksInFlight = n }))
@@ -175,7 +187,7 @@ func poolRules() []pipelineRule {
 			}
 			return out
 		}},
-		{"too few tasks", "actors idle when there are fewer tasks than they have slots", func(p workload.Pipeline) (out []pipelineChange) {
+		{"too few tasks", workload.IdleDrain, "actors idle when there are fewer tasks than they have slots", func(p workload.Pipeline) (out []pipelineChange) {
 			slots := actorsOf(p) * concurrentBatches(p)
 			for _, n := range []int{slots, 2 * slots} {
 				if n > blocksOf(p) && n <= p.Rows.Len() {

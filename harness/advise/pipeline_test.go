@@ -78,8 +78,11 @@ func TestPitfallsOfAPipelineAreFound(t *testing.T) {
 			workload.Pipeline{Rows: fixed(2000, 100), BatchSize: 40, Blocks: 2000},
 			workload.Pipeline{Rows: fixed(2000, 100), BatchSize: 40, Blocks: 50}, "set override_num_blocks to 50 (was 2000): one batch a block"},
 		{"batch tails",
-			workload.Pipeline{Rows: uneven, BatchSize: 20, MaxConcurrentBatches: 2},
+			workload.Pipeline{Rows: uneven, BatchSize: 20, MaxConcurrentBatches: 2, MaxNumSeqs: 40},
 			workload.Pipeline{Rows: fixed(40, 200), BatchSize: 20, MaxConcurrentBatches: 2}, "raise max_concurrent_batches from 2 to 3"},
+		{"batch size",
+			workload.Pipeline{Rows: fixed(640, 400), BatchSize: 8, MaxConcurrentBatches: 4, MaxNumSeqs: 128},
+			workload.Pipeline{Rows: fixed(640, 400), BatchSize: 32, MaxConcurrentBatches: 4, MaxNumSeqs: 128}, "raise max_concurrent_batches from 4 to 16"},
 		{"semaphore",
 			workload.Pipeline{Rows: fixed(640, 400), BatchSize: 32, MaxPending: 32},
 			workload.Pipeline{Rows: fixed(640, 400), BatchSize: 32, MaxPending: 1024}, "raise max_pending_requests from 32 to 64"},
@@ -90,8 +93,8 @@ func TestPitfallsOfAPipelineAreFound(t *testing.T) {
 			workload.Pipeline{Rows: fixed(416, 1000), BatchSize: 32, Blocks: 13, MinActors: 1, MaxActors: 2},
 			workload.Pipeline{Rows: fixed(416, 1000), BatchSize: 32, Blocks: 13, MinActors: 2, MaxActors: 2}, "set concurrency to (2, 2)"},
 		{"greedy first actor", // ten tasks, and the first of four actors may hold sixteen
-			workload.Pipeline{Rows: fixed(320, 1000), BatchSize: 32, Blocks: 10, MaxConcurrentBatches: 2, MaxTasksInFlight: 16, MinActors: 4, MaxActors: 4},
-			workload.Pipeline{Rows: fixed(320, 1000), BatchSize: 32, Blocks: 10, MaxConcurrentBatches: 2, MaxTasksInFlight: 2, MinActors: 4, MaxActors: 4}, "set max_tasks_in_flight_per_actor to"},
+			workload.Pipeline{Rows: fixed(320, 1000), BatchSize: 32, Blocks: 10, MaxConcurrentBatches: 2, MaxTasksInFlight: 16, MinActors: 4, MaxActors: 4, Costs: workload.Costs{Supply: 1e6}},
+			workload.Pipeline{Rows: fixed(320, 1000), BatchSize: 32, Blocks: 10, MaxConcurrentBatches: 2, MaxTasksInFlight: 2, MinActors: 4, MaxActors: 4, Costs: workload.Costs{Supply: 1e6}}, "set max_tasks_in_flight_per_actor to"},
 		{"nothing queues at the actor",
 			workload.Pipeline{Rows: fixed(640, 30), BatchSize: 16, MaxConcurrentBatches: 4, MaxTasksInFlight: 4},
 			workload.Pipeline{Rows: fixed(640, 30), BatchSize: 16, MaxConcurrentBatches: 4, MaxTasksInFlight: 8}, "raise max_tasks_in_flight_per_actor from 4 to 5"},
@@ -109,6 +112,9 @@ func TestPitfallsOfAPipelineAreFound(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, a.After, again, "what is promised is what was tried")
 			require.Less(t, a.After.Makespan, a.Before.Makespan)
+			require.Positive(t, a.Before.Idle.Of(a.Cause), "%v", a.Before.Idle)
+			before := a.Before.Idle.Of(a.Cause) * a.Before.Idle.RowSeconds
+			require.Less(t, a.After.Idle.Of(a.Cause)*a.After.Idle.RowSeconds, before, "%v is what it removes: %v, after it %v", a.Cause, a.Before.Idle, a.After.Idle)
 			advice, err = OnPipeline(c.fine, seats)
 			require.NoError(t, err)
 			_, found = adviceOf(advice, c.rule)

@@ -131,7 +131,7 @@ func (r pipelineRun) pipeline() workload.Pipeline {
 		Rows:      workload.Rows{Count: r.rows, Prompt: workload.Fixed(1), Output: workload.Fixed(1)},
 		BatchSize: r.batchSize, MaxConcurrentBatches: r.maxConcurrentBatches, MaxTasksInFlight: r.maxTasksInFlight,
 		Blocks: r.blocks, MaxNumSeqs: r.maxNumSeqs, MaxPending: r.maxPending,
-		MinActors: r.minActors, MaxActors: r.maxActors, QPS: r.qps, OnError: r.onError,
+		MinActors: r.minActors, MaxActors: r.maxActors, QPS: r.qps, OnError: r.onError, CPUs: r.cpus,
 	}
 	if r.kind == "http" {
 		p.Kind = workload.HTTP

@@ -70,6 +70,7 @@ type runningTask struct {
 	next    int32 // first row that is in no batch yet
 	batches int32 // running
 	failed  int32 // rows that come out as errors
+	left    int32 // rows of running batches without an answer; HTTP: such batches, which have one row out each
 }
 
 // batchState is a batch of which rows are still out.
@@ -255,9 +256,11 @@ func (d *dispatch) startBatches(i, slot int) {
 		r.next = to
 		r.batches++
 		if d.Kind == HTTP {
+			r.left++
 			d.sendNext(b, d.building(to-d.batch[b].next))
 		} else {
 			a := &d.actors[i]
+			r.left += d.batch[b].left
 			a.waiting = append(a.waiting, rowSpan{b, d.batch[b].next, to})
 			d.admit(i)
 		}
@@ -311,6 +314,9 @@ func (d *dispatch) answered(b int32) {
 	i := int(s.actor)
 	s.left--
 	d.actors[i].out--
+	if !s.orphan && (d.Kind == VLLM || s.left == 0) {
+		d.actors[i].running[d.slotOf(b)].left--
+	}
 	if d.Kind == HTTP {
 		if s.next < s.to {
 			d.sendNext(b, 0)

@@ -97,6 +97,55 @@ func TestPipelineScalesOnlyWhenAReplicaIsNearlyFull(t *testing.T) {
 	}
 }
 
+// idleOf plays p against a server that has room for all.
+func idleOf(t *testing.T, p Pipeline, service func(row int) units.Span) Idle {
+	t.Helper()
+	_, s := faultyServer{t: t, service: service}.play(p)
+	idle, ok := Idleness(s.player)
+	require.True(t, ok)
+	sum := idle.InFlight
+	for _, c := range idle.Causes {
+		sum += c.Share
+	}
+	require.InDelta(t, 1, sum, 1e-9, "%v", idle)
+	return idle
+}
+
+// Each cause by itself, in a pipeline that has no other worth a word.
+func TestEachCauseOfIdlenessIsToldApart(t *testing.T) {
+	second := func(int) units.Span { return units.Second }
+	now := Costs{Supply: 1e6, Stagger: time.Millisecond}
+	slow := func(row int) units.Span {
+		if row%16 == 0 {
+			return 10 * units.Second
+		}
+		return units.Second
+	}
+	for _, c := range []struct {
+		why     Why
+		p       Pipeline
+		service func(int) units.Span
+		share   float64
+	}{
+		{IdleStart, Pipeline{Rows: rowsOf(320), BatchSize: 16, MaxConcurrentBatches: 1, MinActors: 2, MaxActors: 2, Costs: Costs{Supply: 1e6, Stagger: 10 * time.Second}}, second, 0.33},
+		{IdleUnasked, Pipeline{Rows: rowsOf(13 * 16), BatchSize: 16, MaxActors: 2, Costs: now}, second, 0.5},
+		{IdleTail, Pipeline{Rows: rowsOf(320), BatchSize: 16, MaxConcurrentBatches: 1, Costs: now}, slow, 15.0 / 16 * 9 / 10},
+		{IdleLayout, Pipeline{Kind: HTTP, Rows: rowsOf(64), BatchSize: 16, Blocks: 64, Costs: now}, second, 0.75},
+		{IdleBatch, Pipeline{Rows: rowsOf(320), BatchSize: 8, MaxConcurrentBatches: 4, MaxNumSeqs: 128, Costs: now}, second, 0.75},
+		{IdlePermit, Pipeline{Rows: rowsOf(3200), BatchSize: 32, MaxNumSeqs: 128, MaxPending: 32, Costs: now}, second, 0.75},
+		{IdleGreed, Pipeline{Rows: rowsOf(256), BatchSize: 16, MaxConcurrentBatches: 1, MaxTasksInFlight: 16, MinActors: 2, MaxActors: 2, Costs: now}, second, 0.5},
+		{IdleSupply, Pipeline{Rows: rowsOf(320), BatchSize: 16, MaxConcurrentBatches: 4, Costs: Costs{Supply: 1}}, second, 0.75},
+		{IdleDealing, Pipeline{Rows: rowsOf(320), BatchSize: 16, MaxConcurrentBatches: 1, MaxTasksInFlight: 1, Costs: Costs{Supply: 1e6, Refill: time.Second}}, second, 0.5},
+		{IdleDrain, Pipeline{Rows: rowsOf(32), BatchSize: 16, MaxConcurrentBatches: 8, Costs: now}, second, 0.75},
+	} {
+		t.Run(c.why.String(), func(t *testing.T) {
+			idle := idleOf(t, c.p, c.service)
+			require.Equal(t, c.why, idle.Causes[0].Why, "%v", idle)
+			require.InDelta(t, c.share, idle.Of(c.why), 0.05, "%v", idle)
+		})
+	}
+}
+
 // One batch of four rows, one of which takes 10 s and the others 1 s, then as much again: three seats of four wait 9 s
 // for the tail, in 20 s and twice the overhead of 10 ms.
 func TestIdlenessIsExplained(t *testing.T) {
@@ -107,39 +156,14 @@ func TestIdlenessIsExplained(t *testing.T) {
 		}
 		return units.Second
 	}
-	play := func(p Pipeline, service func(int) units.Span) Idle {
-		type answer struct {
-			at units.Time
-			id int
-		}
-		var out []answer
-		player := p.Play()
-		for {
-			at, ok := player.Next()
-			slices.SortStableFunc(out, func(a, b answer) int { return int(min(max(a.at-b.at, -1), 1)) })
-			if len(out) > 0 && (!ok || out[0].at <= at) {
-				player.Done(out[0].id, out[0].at)
-				out = out[1:]
-				continue
-			}
-			if !ok {
-				idle, ok := Idleness(player)
-				require.True(t, ok)
-				return idle
-			}
-			r := player.Send()
-			out = append(out, answer{r.At.Add(service(r.ID)), r.ID})
-		}
-	}
-	idle := play(p, service)
+	idle := idleOf(t, p, service)
 	require.InDelta(t, 4*20.01, idle.RowSeconds, 1e-6)
 	require.InDelta(t, 2*13/(4*20.01), idle.InFlight, 1e-9)
-	require.Len(t, idle.Causes, 1)
-	require.Equal(t, "batch tails", idle.Causes[0].Why)
-	require.InDelta(t, 1, idle.InFlight+idle.Causes[0].Share, 1e-9)
+	require.InDelta(t, 2*3*9/(4*20.01), idle.Of(IdleTail), 1e-9)
+	require.InDelta(t, 1, idle.InFlight+idle.Of(IdleTail)+idle.Of(IdleDealing), 1e-9)
 
 	p.MinActors, p.Costs.Stagger = 2, 3*time.Second
-	idle = play(p, service)
+	idle = idleOf(t, p, service)
 	sum := idle.InFlight
 	for _, c := range idle.Causes {
 		sum += c.Share
@@ -229,4 +253,19 @@ func BenchmarkPipeline100k(b *testing.B) {
 			out = append(out, player.Send())
 		}
 	}
+}
+
+// Of a cluster's CPUs the stage before the engine has one, or some, for its tasks: four leave one, and blocks come one by
+// one, as they did.
+func TestBlocksComeAsFastAsTheirStageHasCPUs(t *testing.T) {
+	for _, c := range []struct{ cpus, min, max, together int }{{4, 1, 1, 1}, {4, 2, 2, 1}, {8, 1, 1, 5}, {8, 1, 4, 3}, {8, 4, 4, 2}, {1, 1, 1, 1}} {
+		p := Pipeline{Rows: rowsOf(60), BatchSize: 1, Blocks: 60, CPUs: c.cpus, MinActors: c.min, MaxActors: c.max}.filled()
+		require.Equal(t, c.together, p.preprocessing(), "%+v", c)
+		at := func(b int) time.Duration { return p.supplied(b).Sub(p.supplied(0)).Duration() }
+		require.Zero(t, at(c.together-1))
+		require.Greater(t, at(c.together), p.Costs.Cold)
+		require.Equal(t, at(2*c.together)-at(c.together), at(3*c.together)-at(2*c.together))
+	}
+	one := Pipeline{Rows: rowsOf(60), BatchSize: 1, Blocks: 60, CPUs: 4}.filled()
+	require.InDelta(t, 0.1525, one.supplied(9).Sub(one.supplied(8)).Seconds(), 1e-9, "measured: 0.149 s a block of one row")
 }
