@@ -38,7 +38,7 @@ func axes() suite.Spec {
 	off := false
 	s := suite.Spec{
 		Asks:    "What do the cache's type, block size and contents change? Prefixes as in kv_highfreq_20; turns: 60 conversations of five; cold and warm ask the same 32 prompts once and twice.",
-		Columns: append(columns()[:10], suite.Span("last TTFT", "last-ttft-ns", lastTTFT)),
+		Columns: append(columns()[:11], suite.Span("last TTFT", "last-ttft-ns", lastTTFT)),
 		Cases: []suite.Case{
 			row("kv=auto", frequent(20, 60, 64), func(*deploy.Engine) {}),
 			row("kv=fp8", frequent(20, 60, 64), func(e *deploy.Engine) { e.KVCacheDType = "fp8" }),

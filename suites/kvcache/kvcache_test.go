@@ -130,6 +130,7 @@ func columns() []suite.Column {
 		suite.Share("usage peak", "kv-usage-peak-%", suite.Lower, func(r suite.Result) float64 { return r.Run.Engine.UsagePeak }),
 		suite.Share("mean", "kv-usage-mean-%", suite.Lower, func(r suite.Result) float64 { return r.Run.Engine.UsageMean }),
 		suite.Share("hit rate", "prefix-hit-%", suite.Higher, func(r suite.Result) float64 { return r.Summary.PrefixHitRate }),
+		suite.Count("evicted", "evicted-blocks", func(r suite.Result) int { return r.Run.Engine.Evictions }),
 		suite.Count("preempted", "preemptions", func(r suite.Result) int { return r.Run.Engine.Preemptions }),
 		suite.Count("recomputed", "recomputed-tokens", func(r suite.Result) int { return int(r.Run.Engine.Recomputed) }),
 		suite.Percentile("TTFT50", "ttft-p50-ns", suite.TTFT, suite.P50),
