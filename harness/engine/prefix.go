@@ -4,7 +4,7 @@ import "github.com/testing-symbiote/symbiote/harness/units"
 
 // ownText is the source of a request's own tokens: position i of its sequence, prompt or output, is token i of it.
 // Callers that continue a conversation name it in a Segment through OwnText.
-func OwnText(id RequestID) uint64 { return 1<<63 | uint64(id) }
+func OwnText(id RequestID) uint64 { return units.OwnText(int(id)) }
 
 // mix is the finalizer of splitmix64: every bit of the input reaches every bit of the output.
 func mix(h uint64) uint64 {

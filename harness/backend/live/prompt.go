@@ -52,13 +52,11 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-const ownText = 0xf << 60 // the kind of source that belongs to one request alone
-
 // segments are the parts of a prompt: what it shares, then what is its own.
 func (w writer) segments(r workload.Request) []units.Segment {
 	shared := r.Shared
 	if w.shared > 0 {
-		shared = []units.Segment{{Source: ownText - 1, Len: units.Tokens(float64(r.Prompt) * w.shared)}}
+		shared = []units.Segment{{Source: units.OwnText(-1), Len: units.Tokens(float64(r.Prompt) * w.shared)}}
 	}
 	var out []units.Segment
 	at := units.Tokens(0)
@@ -67,7 +65,7 @@ func (w writer) segments(r workload.Request) []units.Segment {
 		out = append(out, s)
 		at += s.Len
 	}
-	return append(out, units.Segment{Source: ownText | uint64(r.ID), From: at, Len: r.Prompt - at})
+	return append(out, units.Segment{Source: units.OwnText(r.ID), From: at, Len: r.Prompt - at})
 }
 
 // each calls token with every token of the prompt, as a number below n.
