@@ -53,11 +53,13 @@ func (r fitRow) after(change []float64) float64 {
 }
 
 // refit minimizes the sum of absolute errors without one source: least squares, over and over, each row weighted by
-// the inverse of the error that it was left with.
+// the inverse of the error that it was left with. Few sources cannot tell every figure from every other, so a figure
+// is drawn to the one that it refines: to be off by as much as that one's size costs like one row's 0.1 GiB.
 func refit(rows []fitRow, without string, fitted memory.Fit) []float64 {
 	n := len(fitted)
 	change := make([]float64, n)
 	seen := make([]bool, n)
+	like := refines()
 	for range 40 {
 		normal := make([][]float64, n)
 		for i := range normal {
@@ -71,28 +73,49 @@ func refit(rows []fitRow, without string, fitted memory.Fit) []float64 {
 			weight := 1 / max(math.Abs(r.after(change)), 0.005)
 			for i, si := range r.slope {
 				seen[i] = seen[i] || math.Abs(si) > 1e-6
-				for j, sj := range r.slope {
-					normal[i][j] += float64(weight * float64(si*sj))
-				}
-				normal[i][n] -= float64(weight * float64(si*r.error))
+			}
+			add(normal, r.slope, r.error, weight)
+		}
+		for i, j := range like {
+			if i != j {
+				slope := make([]float64, n)
+				slope[i], slope[j] = 1/fitted[j], -1/fitted[j]
+				add(normal, slope, (fitted[i]-fitted[j])/fitted[j], 0.1)
 			}
 		}
 		change = solve(normal)
 	}
-	for i, figure := range memory.Figures() {
-		switch {
-		case seen[i]:
-		case figure.Like == figure.Name:
+	for i := range change {
+		if !seen[i] && like[i] == i {
 			change[i] = -fitted[i] // nobody else saw it
-		default:
-			for j, other := range memory.Figures() {
-				if other.Name == figure.Like {
-					change[i] = fitted[j] + change[j] - fitted[i]
-				}
+		}
+		change[i] = max(change[i], -fitted[i]) // nothing takes less than no memory
+	}
+	return change
+}
+
+// add puts one row into the normal equations.
+func add(normal [][]float64, slope []float64, err, weight float64) {
+	for i, si := range slope {
+		for j, sj := range slope {
+			normal[i][j] += float64(weight * float64(si*sj))
+		}
+		normal[i][len(slope)] -= float64(weight * float64(si*err))
+	}
+}
+
+// refines says for each figure which one it refines, itself if none.
+func refines() []int {
+	all := memory.Figures()
+	like := make([]int, len(all))
+	for i, figure := range all {
+		for j, other := range all {
+			if other.Name == figure.Like {
+				like[i] = j
 			}
 		}
 	}
-	return change
+	return like
 }
 
 // solve eliminates: a holds the equations with the right side as its last column.

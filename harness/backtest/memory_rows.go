@@ -156,6 +156,7 @@ func (s start) deployment() (deploy.Deployment, error) {
 		return d, cmp.Or[error](err, notPlanned(why))
 	}
 	d.MemoryHeld = s.held()
+	d.ColdCompile = strings.Contains(strings.ToLower(s.cell("notes")), "cold torch.compile cache")
 	if on := true; e.MaxNumBatchedTokens > 0 && e.MaxNumBatchedTokens < e.MaxModelLen {
 		e.EnableChunkedPrefill = &on // it started, so prompts are cut
 	}
@@ -171,6 +172,8 @@ func (s start) unknowable(d deploy.Deployment) string {
 	switch name := strings.ToLower(s.cell("model")); {
 	case d.VLLMVersion == "":
 		return "the row names no version of vLLM, which decides defaults and accounting"
+	case strings.Contains(s.cell("notes"), "version doubtful"):
+		return "the row doubts its own version of vLLM, which decides the accounting"
 	case strings.Contains(s.cell("notes"), "values not printed"):
 		return "an argument was changed and its value is not in the row"
 	case strings.Contains(name, "unsloth"):
@@ -193,6 +196,9 @@ func (s start) contradiction(d deploy.Deployment) (string, error) {
 		if err != nil || !ok {
 			return "", err
 		}
+		if term == "non_torch_gib" && f < -0.1 {
+			return fmt.Sprintf("others gave back memory while vLLM profiled: non-torch memory is %.2f GiB", f), nil
+		}
 		sum += f
 	}
 	budget := d.GPU.Memory.GiB() * d.Engine.GPUMemoryUtilization
@@ -214,6 +220,7 @@ func (s start) model() (catalog.Model, error) {
 
 var (
 	className   = regexp.MustCompile(`^([0-9]+) ?GB`)
+	classTotal  = regexp.MustCompile(`\(([0-9.]+) GiB\)$`)
 	classBudget = regexp.MustCompile(`\(([0-9.]+) GiB budget at ([0-9.]+)\)`)
 )
 
@@ -231,6 +238,10 @@ func (s start) gpu() (catalog.GPU, error) {
 		if share > 0 {
 			total, printed = budget/share, true
 		}
+	}
+	if m := classTotal.FindStringSubmatch(name); m != nil && !printed {
+		total, _ = strconv.ParseFloat(m[1], 64)
+		printed = total > 0
 	}
 	g, err := fixtures.GPU(name)
 	if err != nil {
@@ -308,17 +319,38 @@ func (s start) quantization(m catalog.Model) (string, error) {
 
 var release = regexp.MustCompile(`[0-9]+\.[0-9]+(?:\.[0-9]+)?`)
 
-// version is the first release that the row names (the newest where it gives only a lower bound), and the engine or runner that it says was used.
+// version is the first release that the row names, and the engine or runner that it says was used. Where the row
+// gives only a lower bound, the line of source that its log names decides, else the newest release stands for it.
 func (s start) version() (version, runner string) {
 	text := s.cell("vllm_version", "vllm")
 	version = release.FindString(text)
 	if strings.HasPrefix(text, ">=") {
-		version = deploy.Newest
+		version = cmp.Or(printedBy(s.cell("vllm_version_source")), deploy.Newest)
 	}
 	if r := s.cell("engine", "runner"); r == "V0" || s.cell("runner") != "" {
 		runner = r
 	}
 	return version, runner
+}
+
+var workerLine = regexp.MustCompile(`gpu_worker\.py:([0-9]+)`)
+
+// printedBy is the release whose worker says how much memory is left for the cache in the line that the text names,
+// read from the wheels of the releases; "" where it names none of them.
+func printedBy(text string) string {
+	m := workerLine.FindStringSubmatch(text)
+	if m == nil {
+		return ""
+	}
+	for _, r := range []struct{ line, version string }{
+		{"440", "0.20.0"}, {"466", "0.22.0"}, {"480", "0.23.0"}, {"508", "0.24.0"}, {"538", "0.25.0"}, {"560", "0.26.0"}, {"563", "0.27.0"},
+		{"578", "0.28.0"}, {"625", "0.29.0"}, {"640", "0.30.0"}, {"692", "0.31.0"}, {"759", "0.32.0"}, {"772", "0.33.0"},
+	} {
+		if m[1] == r.line {
+			return r.version
+		}
+	}
+	return ""
 }
 
 var outOfMemory = regexp.MustCompile(`total capacity of ([0-9.]+) (GiB|MiB) of which ([0-9.]+) (GiB|MiB) is free; this process has ([0-9.]+) (GiB|MiB)`)

@@ -203,8 +203,13 @@ func (f *file) positions(v *value, m *Model, learned bool) {
 		m.MaxModelLen = max(m.MaxModelLen, int(float64(original)*factor))
 		m.RotaryPositions = int(float64(original) * factor)
 	case "linear", "dynamic":
-		m.MaxModelLen = int(float64(m.MaxModelLen) * factor)
-		m.RotaryPositions = m.MaxModelLen
+		m.RotaryPositions = int(float64(m.MaxModelLen) * factor)
+		if !strings.HasPrefix(m.Architecture, "Gemma3") { // whose context is already that of the scaled positions
+			m.MaxModelLen = m.RotaryPositions
+		}
+	}
+	if strings.HasPrefix(m.Architecture, "Gemma3") {
+		m.RotaryPositions += m.MaxModelLen // windowed layers have a table of their own
 	}
 }
 

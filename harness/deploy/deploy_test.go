@@ -124,3 +124,32 @@ func TestResolveSetsEveryFieldAndSharesNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, d, again, "resolving twice changes nothing")
 }
+
+// Which runner a release takes, as its own list of architectures decides.
+func TestRunnerByRelease(t *testing.T) {
+	for _, c := range []struct {
+		version, model, quantization, want string
+	}{
+		{"0.7.3", "Qwen3-8B", "", "V0"},
+		{"0.21.0", "Qwen3-8B", "", "V1"},
+		{"0.22.0", "Qwen3-8B", "", "V2"},
+		{"0.22.0", "Qwen2.5-7B-Instruct", "", "V1"},
+		{"0.23.0", "Llama-3.1-8B-Instruct", "", "V2"},
+		{"0.23.0", "Qwen3-8B", "fp8", "V1"},
+		{"0.24.0", "Qwen3-8B", "fp8", "V2"},
+		{"0.24.0", "Qwen2.5-7B-Instruct", "", "V1"},
+		{"0.25.0", "Qwen2.5-7B-Instruct", "awq", "V2"},
+		{"0.26.0", "gemma-3-4b-it", "", "V2"},
+		{"0.28.0", "Qwen3-30B-A3B", "", "V1"},
+		{"0.28.0", "DeepSeek-V2-Lite-Chat", "", "V2"},
+		{"0.29.0", "Qwen3-30B-A3B", "", "V2"},
+	} {
+		m, err := fixtures.Model(c.model)
+		require.NoError(t, err)
+		d := on(t, "h100-sxm", c.version, deploy.Engine{Quantization: c.quantization, MaxModelLen: 4096})
+		d.Model = m
+		r, _, err := d.Resolve()
+		require.NoError(t, err)
+		require.Equal(t, c.want, r.Runner, "%s on %s", c.model, c.version)
+	}
+}

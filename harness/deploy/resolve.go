@@ -76,22 +76,32 @@ func refuse(format string, args ...any) error {
 }
 
 // runner is the engine or model runner that this version takes: V0 before 0.8, then the first V1 runner, and the
-// second one for ever more models from 0.22 on.
+// second one for ever more models from 0.22 on, for all from 0.29.
 func (d Deployment) runner(v Version) string {
 	if d.Runner != "" {
 		return d.Runner
 	}
-	dense := d.Model.MoE == nil && d.Model.MLA == nil && !d.Model.Multimodal
-	switch arch := d.Model.Architecture; {
-	case !v.AtLeast(8, 0):
-		return "V0"
-	case !v.AtLeast(11, 0) && d.GPU.Capability != "" && d.GPU.Capability < "8.0" && len(d.GPU.Capability) == 3:
-		return "V0"
-	case v.AtLeast(30, 0),
-		v.AtLeast(25, 0) && dense,
-		v.AtLeast(23, 0) && (arch == "LlamaForCausalLM" || arch == "MistralForCausalLM"),
-		v.AtLeast(22, 0) && arch == "Qwen3ForCausalLM":
+	quantized := d.Engine.Quantization != "" || d.Model.Quantization != nil
+	arch := d.Model.Architecture
+	second := false
+	switch {
+	case v.AtLeast(29, 0):
+		second = true
+	case v.AtLeast(25, 0):
+		second = d.Model.MoE == nil || arch == "DeepseekV2ForCausalLM" || arch == "Qwen2MoeForCausalLM"
+	case v.AtLeast(24, 0):
+		second = slices.Contains([]string{"DeepseekV2ForCausalLM", "LlamaForCausalLM", "MistralForCausalLM", "Qwen2MoeForCausalLM", "Qwen3ForCausalLM"}, arch)
+	case v.AtLeast(23, 0):
+		second = !quantized && slices.Contains([]string{"LlamaForCausalLM", "MistralForCausalLM", "Qwen3ForCausalLM"}, arch)
+	case v.AtLeast(22, 0):
+		second = !quantized && arch == "Qwen3ForCausalLM"
+	}
+	old := d.GPU.Capability != "" && d.GPU.Capability < "8.0" && len(d.GPU.Capability) == 3
+	switch {
+	case second:
 		return "V2"
+	case !v.AtLeast(8, 0) || old && !v.AtLeast(11, 0):
+		return "V0"
 	}
 	return "V1"
 }

@@ -116,6 +116,9 @@ func (p *Plan) divide() {
 	overhead := planner{d, p.fit}
 	for i, s := range stages(d) {
 		st := Stage{Layers: s.layers, Weights: weightsOf(d, s), Activation: overhead.activation(s), NonTorch: overhead.nonTorch(s)}
+		if counted(d) {
+			st.NonTorch += overhead.penalties(s)
+		}
 		g := overhead.graphs(s)
 		if subtracted(d) {
 			st.CUDAGraphs = g
@@ -243,6 +246,9 @@ func (p *Plan) capacity(l layout) {
 func (p *Plan) afterwards() error {
 	d := p.Deployment
 	in := p.Weights + p.Activation + p.NonTorch + max(p.KVCache, 0) + p.GraphMemory + p.Outside
+	if !counted(d) {
+		in += planner{d, p.fit}.penalties(stages(d)[0])
+	}
 	if d.Engine.NumGPUBlocksOverride > 0 {
 		in += units.Bytes(int64(p.NumBlocks))*p.BlockBytes - p.KVCache
 	}

@@ -46,3 +46,37 @@ func TestBlockCounts(t *testing.T) {
 		require.LessOrEqual(t, float64(p.NumBlocks), 1.02*float64(c.high))
 	}
 }
+
+// Start-ups that others published and that no figure was fitted to: the second runner as 0.27 and later count it.
+func TestPublishedStarts(t *testing.T) {
+	for _, c := range []struct {
+		source, model, gpu, version string
+		engine                      deploy.Engine
+		kv                          float64 // GiB, as the log prints it
+	}{
+		{"Qwen3-14B-AWQ on an L40S, a study blog of 2026-09-06", "Qwen3-14B", "l40s", "0.28.0", deploy.Engine{Quantization: "awq"}, 29.63},
+		{"the same, tuned for few sequences", "Qwen3-14B", "l40s", "0.28.0",
+			deploy.Engine{Quantization: "awq", GPUMemoryUtilization: 0.95, MaxModelLen: 1024, MaxNumSeqs: 8, MaxNumBatchedTokens: 8192}, 31.02},
+		{"the same on two L4", "Qwen3-14B", "l4", "0.28.0", deploy.Engine{Quantization: "awq", TensorParallelSize: 2}, 14.38},
+		{"the same in two stages", "Qwen3-14B", "l4", "0.28.0", deploy.Engine{Quantization: "awq", PipelineParallelSize: 2}, 14.04},
+		{"samilazrak/vllm-optimization-lab, tuned", "Qwen3-14B", "l40s", "0.29.0",
+			deploy.Engine{Quantization: "awq", GPUMemoryUtilization: 0.95, MaxNumSeqs: 512, MaxNumBatchedTokens: 8192}, 30.03},
+	} {
+		t.Run(c.source, func(t *testing.T) {
+			p, err := memory.For(on(t, c.model, c.gpu, c.version, c.engine))
+			require.NoError(t, err)
+			require.InDelta(t, c.kv, p.KVCache.GiB(), 0.12, "%v", p)
+		})
+	}
+}
+
+// One L4 with and without the pass that 0.33 adds, of which a pull request measured the two caches (1,733,440 and
+// 1,710,928 tokens): the difference is the sampler's alone.
+func TestSamplingWithEveryParameter(t *testing.T) {
+	e := deploy.Engine{GPUMemoryUtilization: 0.98, MaxModelLen: 2048, MaxNumSeqs: 256}
+	before, err := memory.For(on(t, "Qwen2.5-0.5B-Instruct", "l4", "0.32.0", e))
+	require.NoError(t, err)
+	after, err := memory.For(on(t, "Qwen2.5-0.5B-Instruct", "l4", "0.33.0", e))
+	require.NoError(t, err)
+	require.InDelta(t, 22512.0*12288/(1<<30), (after.Activation - before.Activation).GiB(), 0.03)
+}

@@ -30,6 +30,13 @@ func batch(name, model, gpu string, sequences, tokens int, verdict string) suite
 
 const generated = 512
 
+// few runs as many sequences as vLLM does by default on a card below 70 GiB. From 0.33 the profiling pass samples with
+// every parameter and counts the sampler's own tables: at 512 sequences both take 1.4 GiB, which an 8 GB card misses.
+func few(c suite.Case) suite.Case {
+	c.On.Engine.MaxNumSeqs = 256
+	return c
+}
+
 // share is what the sequences ask of the KV cache, over what the plan holds. The first block is never given out.
 func share(r suite.Result) float64 {
 	if r.Failure != nil {
@@ -83,7 +90,8 @@ func spec() suite.Spec {
 		batch("oom_extreme_batch_8192", small, "rtx-4090", 8192, 682, "exceeds"),
 		batch("oom_multi_worker_1024", small, "rtx-4090", 4*256, 682, "safe"),
 		batch("oom_at_limit_512", small, "rtx-4090", 512, atLimit(), "risky"),
-		batch("oom_small_gpu_512", small, "rtx-4060", 512, 682, "safe"),
+		few(batch("oom_small_gpu_512", small, "rtx-4060", 512, 682, "safe")),
+		batch("gpu=rtx-4060/batch=512/max-num-seqs=512", small, "rtx-4060", 512, 682, "risky"),
 		batch("model=7b/gpu=rtx-4090/batch=1024", middle, "rtx-4090", 1024, 682, "exceeds"),
 	}
 	return suite.Spec{
