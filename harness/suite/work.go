@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/testing-symbiote/symbiote/harness/catalog"
+	"github.com/testing-symbiote/symbiote/harness/memory"
 )
 
 // MFU is the share of the GPUs' peak arithmetic that a run's useful work came to: the products of the weights and of
@@ -37,6 +38,25 @@ func GPUSeconds() Column {
 	})
 	c.Show, c.Good = nil, Lower
 	return c
+}
+
+// Ceiling is a rate of requests that no server with this plan exceeds, whatever its software: every token costs the
+// products with the weights at the datasheet's peak, and a step, which reads all weights, gives each of max_num_seqs
+// sequences one token. It applies to dense models; of others it is infinite.
+func Ceiling(p memory.Plan, prompt, output float64) float64 {
+	d := p.Deployment
+	if d.Model.MoE != nil || d.Model.MLA != nil {
+		return math.Inf(1)
+	}
+	peak := d.GPU.PeakBF16
+	if d.Engine.Quantization != "" {
+		peak = max(peak, d.GPU.PeakFP8, d.GPU.PeakINT8)
+	}
+	servers := max(1, d.Pipeline.Replicas)
+	cards := float64(max(1, d.Engine.TensorParallelSize) * max(1, d.Engine.PipelineParallelSize) * servers)
+	flops := 2 * (float64(linear(d.Model)*(prompt+output)) + float64(float64(d.Model.VocabSize*d.Model.HiddenSize)*output))
+	steps := d.GPU.Bandwidth / float64(p.Weights) // a second
+	return min(peak*cards/flops, steps*float64(d.Engine.MaxNumSeqs*servers)/output)
 }
 
 func seconds(r Result) float64 { return r.Summary.Duration.Seconds() }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -28,58 +27,92 @@ type cell struct {
 	fails failure.Class // instead, where it does not start
 }
 
-// sweep varies the accelerator, the weights and the seats of a 7B model.
-func sweep() deploy.Matrix {
-	gpu := func(name string) deploy.Point {
+func point(name string, set func(*deploy.Deployment)) deploy.Point {
+	return deploy.Point{Name: name, Set: set}
+}
+
+func onGPUs(names ...string) deploy.Axis {
+	a := deploy.Axis{Name: "gpu"}
+	for _, name := range names {
 		g, err := fixtures.GPU(name)
 		if err != nil {
 			panic(err)
 		}
-		return deploy.Point{Name: name, Set: func(d *deploy.Deployment) { d.GPU = g }}
+		a.Points = append(a.Points, point(name, func(d *deploy.Deployment) { d.GPU = g }))
 	}
-	quant := func(name, q string) deploy.Point {
-		return deploy.Point{Name: name, Set: func(d *deploy.Deployment) { d.Engine.Quantization = q }}
-	}
-	seats := func(n int) deploy.Point {
-		return deploy.Point{Name: fmt.Sprint(n), Set: func(d *deploy.Deployment) { d.Engine.MaxNumSeqs = n }}
-	}
-	d := suite.On("Qwen/Qwen2.5-7B-Instruct", "l40s")
-	d.Engine.MaxModelLen = 4096
-	return deploy.Matrix{Base: d, Axes: []deploy.Axis{
-		{Name: "gpu", Points: []deploy.Point{gpu("rtx-4090"), gpu("l40s"), gpu("a100-80gb-sxm"), gpu("h100-sxm")}},
-		{Name: "quant", Points: []deploy.Point{quant("none", ""), quant("int4", "gptq-int4")}},
-		{Name: "seats", Points: []deploy.Point{seats(32), seats(256)}},
-	}}
+	return a
 }
+
+// numbers is an axis of an argument that is a number.
+func numbers(name string, of func(*deploy.Deployment) *int, values ...int) deploy.Axis {
+	a := deploy.Axis{Name: name}
+	for _, n := range values {
+		a.Points = append(a.Points, point(fmt.Sprint(n), func(d *deploy.Deployment) { *of(d) = n }))
+	}
+	return a
+}
+
+func seats(d *deploy.Deployment) *int       { return &d.Engine.MaxNumSeqs }
+func cards(d *deploy.Deployment) *int       { return &d.Engine.TensorParallelSize }
+func batchSize(d *deploy.Deployment) *int   { return &d.Pipeline.BatchSize }
+func concurrency(d *deploy.Deployment) *int { return &d.Pipeline.Concurrency }
 
 // The best configuration under an SLO is found, not guessed: the largest Poisson rate of batch-chat that keeps it, for
 // every combination, and which of them nothing beats in throughput and latency.
 func TestSweep(t *testing.T) {
-	target := slo.Target{TTFT: time.Second, TPOT: 50 * time.Millisecond}
+	quant := func(name, q string) deploy.Point {
+		return point(name, func(d *deploy.Deployment) { d.Engine.Quantization = q })
+	}
+	sweep(t, "Which deployment of a 7B model takes the most batch-chat", deploy.Matrix{Base: base(), Axes: []deploy.Axis{
+		onGPUs("rtx-4090", "l40s", "a100-80gb-sxm", "h100-sxm"),
+		{Name: "quant", Points: []deploy.Point{quant("none", ""), quant("int4", "gptq-int4")}},
+		numbers("seats", seats, 32, 256),
+	}})
+}
+
+func TestSweepOfSeveralCards(t *testing.T) {
+	model := func(name, id string) deploy.Point {
+		m, err := fixtures.Model(id)
+		require.NoError(t, err)
+		return point(name, func(d *deploy.Deployment) { d.Model = m })
+	}
+	sweep(t, "What do two cards for one model buy over one", deploy.Matrix{Base: base(), Axes: []deploy.Axis{
+		{Name: "model", Points: []deploy.Point{model("7b", middle), model("13b", large)}},
+		onGPUs("rtx-4090", "l40s", "h100-sxm"),
+		numbers("tp", cards, 1, 2),
+	}})
+}
+
+func base() deploy.Deployment {
+	d := suite.On(middle, "l40s")
+	d.Engine.MaxModelLen = 4096
+	return d
+}
+
+// TestSweepOfBatches plays one job of 2,000 rows under each batch size and concurrency.
+func TestSweepOfBatches(t *testing.T) {
+	s := suite.Spec{
+		Asks:    "Which batch_size and concurrency does a job of 2,000 rows want, on which GPU? 7B; max_num_seqs is their product, at most 1,024.",
+		Columns: slices.DeleteFunc(columns(), func(c suite.Column) bool { return c.Name == "failed" || c.Name == "HBM" || c.Name == "preempted" }),
+	}
+	m := deploy.Matrix{Base: base(), Axes: []deploy.Axis{onGPUs("l40s", "h100-sxm"), numbers("batch", batchSize, 32, 128, 512), numbers("concurrency", concurrency, 1, 4, 8)}}
+	for name, d := range m.All() {
+		p := d.Pipeline
+		d.Engine.MaxNumSeqs = min(p.BatchSize*p.Concurrency, 1024)
+		s.Cases = append(s.Cases, suite.Case{Name: name, On: d, Want: suite.Completes(), Play: workload.Pipeline{Rows: workload.BatchChat(2000), Seed: seed,
+			BatchSize: p.BatchSize, MaxConcurrentBatches: p.Concurrency, MaxNumSeqs: d.Engine.MaxNumSeqs}})
+	}
+	rs := suite.Run(t, s)
+	front := slo.Front(rs, rps, func(r suite.Result) float64 { return float64(r.Summary.TTFT.P99) })
+	require.NotEmpty(t, front)
+	require.Less(t, len(front), len(rs), "some combinations are beaten in both rate and latency")
+}
+
+func sweep(t *testing.T, asks string, m deploy.Matrix) {
+	t.Helper()
 	var cells []cell
-	for name, d := range sweep().All() {
-		c := cell{name: name}
-		play := func(rate float64) (ok bool, err error) {
-			run, err := sim.Backend{}.Run(t.Context(), d, workload.BatchChat(int(30*rate)+1).At(workload.Poisson{Rate: rate}))
-			switch {
-			case err != nil:
-				return false, err
-			case run.Failure != nil:
-				return false, run.Failure
-			}
-			if ok = slo.Judge(run, target).Share >= 0.99; ok {
-				c.at = stats.Summarize(run) // the last rate that keeps it is the one that is found
-			}
-			return ok, nil
-		}
-		var err error
-		var refused *failure.Error
-		c.found, err = slo.Search{Start: 16, Least: 0.25, Most: 4096, Steps: 16}.Find(play)
-		if errors.As(err, &refused) {
-			c.fails, err = refused.Class, nil
-		}
-		require.NoError(t, err, name)
-		cells = append(cells, c)
+	for name, d := range m.All() {
+		cells = append(cells, search(t, name, d))
 	}
 	front := slo.Front(cells, func(c cell) float64 { return c.found.Load }, func(c cell) float64 {
 		if c.fails != "" || c.found.Load == 0 {
@@ -88,7 +121,7 @@ func TestSweep(t *testing.T) {
 		return float64(c.at.E2EL.P50)
 	})
 	table := golden.Table{
-		Notes:   []string{fmt.Sprintf("Which deployment of a 7B model takes the most batch-chat with %v for 99%%? Simulated; * = nothing beats it in both rate and latency.", target)},
+		Notes:   []string{fmt.Sprintf("%s with %v for 99%%? Simulated; * = nothing beats it in both rate and latency.", asks, target)},
 		Columns: []string{"case", "req/s", "TTFT99", "TPOT50", "E2EL50", "runs", "front"},
 	}
 	for _, c := range cells {
@@ -105,4 +138,30 @@ func TestSweep(t *testing.T) {
 	}
 	require.NotEmpty(t, front)
 	suite.Check(t, table)
+}
+
+// search finds the most that a deployment takes; one that does not start is a cell too.
+func search(t *testing.T, name string, d deploy.Deployment) cell {
+	t.Helper()
+	c := cell{name: name}
+	var err error
+	c.found, err = slo.Search{Start: 16, Least: 0.25, Most: 4096, Steps: 16}.Find(func(rate float64) (ok bool, err error) {
+		run, err := sim.Backend{}.Run(t.Context(), d, workload.BatchChat(int(30*rate)+1).At(workload.Poisson{Rate: rate}))
+		switch {
+		case err != nil:
+			return false, err
+		case run.Failure != nil:
+			return false, run.Failure
+		}
+		if ok = slo.Judge(run, target).Share >= 0.99; ok {
+			c.at = stats.Summarize(run) // the last rate that keeps it is the one that is found
+		}
+		return ok, nil
+	})
+	var refused *failure.Error
+	if errors.As(err, &refused) {
+		c.fails, err = refused.Class, nil
+	}
+	require.NoError(t, err, name)
+	return c
 }
