@@ -45,7 +45,7 @@ func (p *Plan) terms() []Term {
 	return []Term{
 		{"weights", p.Weights, p.Weights / 300, "shapes from " + p.Deployment.Model.Source + ", tensor by tensor as PyTorch's allocator rounds them"},
 		{"activation", p.Activation, p.Error / 2, activation},
-		{"non-torch", p.NonTorch, p.Error / 2, "fitted to start-up logs by version, GPU class and tensor parallel size; an empty compile cache may take " + gib(p.fit[coldCompile]).String() + " more"},
+		{"non-torch", p.NonTorch, p.Error / 2, "fitted to start-up logs by version, GPU class and tensor parallel size; an empty compile cache took " + gib(p.fit[coldCompile]).String() + " more in a pair of starts, and perhaps 1.5GiB in another"},
 		{"CUDA graphs", p.CUDAGraphs, p.CUDAGraphs / 2, graphSource},
 		{"KV cache", p.KVCache, p.Error, kvSource},
 	}
