@@ -79,6 +79,7 @@ type member struct {
 	k0, last, cut int // first and last call of this stay that samples; calls from cut on do not have it
 	c0            units.Tokens
 	first         units.Tokens // output tokens before call k0
+	phase         int          // calls of this phase modulo the block size need a block
 	epoch         int
 }
 
@@ -213,30 +214,25 @@ func (a *aggregate) leave(x int) {
 	}
 }
 
-func (a *aggregate) phase(r *member) int {
-	bs := len(a.phases)
-	return ((r.k0-int(r.c0)+1)%bs + bs) % bs
-}
-
 func (a *aggregate) count(r *member) {
 	a.decodes++
 	a.base += int64(r.c0) - int64(r.k0)
-	a.phases[a.phase(r)]++
+	a.phases[r.phase]++
 }
 
 func (a *aggregate) uncount(r *member) {
 	a.decodes--
 	a.base -= int64(r.c0) - int64(r.k0)
-	a.phases[a.phase(r)]--
+	a.phases[r.phase]--
 }
 
 // scarce is the running pass when not every decode that needs a block can have one: in order, each takes a block or has
 // others preempted for it, the last admitted first; false if that came to the request itself, which ends the pass.
 func (a *aggregate) scarce(b *Batch) bool {
 	now := a.calls % len(a.phases)
-	for i := 0; i < len(a.order); i++ {
+	for i, served := 0, 0; served < int(a.phases[now]); i++ {
 		r := a.order[i]
-		if r == nil || r.state != inDecode || a.phase(r) != now {
+		if r == nil || r.state != inDecode || r.phase != now {
 			continue
 		}
 		for a.free.free < 1 {
@@ -247,6 +243,7 @@ func (a *aggregate) scarce(b *Batch) bool {
 			}
 		}
 		a.free.take(1)
+		served++
 	}
 	return true
 }

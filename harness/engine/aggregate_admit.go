@@ -120,6 +120,8 @@ func (a *aggregate) chunk(b *Batch, r *member, n units.Tokens) {
 func (a *aggregate) startDecode(r *member) {
 	r.epoch++
 	r.k0, r.c0, r.first, r.cut = a.calls, r.computed, r.output, math.MaxInt
+	bs := len(a.phases)
+	r.phase = ((r.k0-int(r.c0)+1)%bs + bs) % bs
 	r.last = a.calls + int(r.MaxTokens-r.output) - 1
 	r.state = inLast
 	if r.last > a.calls {

@@ -143,42 +143,39 @@ func (a *aggregate) Used() (used, total units.Blocks) {
 // endHeap is a binary heap of ends, earliest first, then in order of admission.
 type endHeap []end
 
-func (h endHeap) less(i, j int) bool {
-	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
-}
+func (e *end) before(o *end) bool { return e.at < o.at || e.at == o.at && e.seq < o.seq }
 
 func (h *endHeap) push(e end) {
 	*h = append(*h, e)
-	s := *h
-	for i := len(s) - 1; i > 0; {
-		p := (i - 1) / 2
-		if !s.less(i, p) {
-			return
-		}
-		s[i], s[p] = s[p], s[i]
-		i = p
+	s, i := *h, len(*h)-1
+	for i > 0 && e.before(&s[(i-1)/2]) {
+		s[i] = s[(i-1)/2]
+		i = (i - 1) / 2
 	}
+	s[i] = e
 }
 
 func (h *endHeap) pop() end {
 	s := *h
-	top, last := s[0], len(s)-1
-	s[0] = s[last]
-	s[last] = end{}
-	s = s[:last]
+	top, e := s[0], s[len(s)-1]
+	s[len(s)-1] = end{}
+	s = s[:len(s)-1]
 	*h = s
-	for i := 0; ; {
+	if len(s) == 0 {
+		return top
+	}
+	i := 0
+	for {
 		c := 2*i + 1
-		if c >= last {
-			return top
-		}
-		if c+1 < last && s.less(c+1, c) {
+		if c+1 < len(s) && s[c+1].before(&s[c]) {
 			c++
 		}
-		if !s.less(c, i) {
-			return top
+		if c >= len(s) || !s[c].before(&e) {
+			break
 		}
-		s[i], s[c] = s[c], s[i]
+		s[i] = s[c]
 		i = c
 	}
+	s[i] = e
+	return top
 }

@@ -320,6 +320,9 @@ type fifo[T any] struct {
 func (q *fifo[T]) len() int  { return len(q.items) - q.head }
 func (q *fifo[T]) front() *T { return &q.items[q.head] }
 func (q *fifo[T]) push(x T) {
+	if q.items == nil {
+		q.items = make([]T, 0, 16) // a short queue that never empties moves to the front now and then, not each time
+	}
 	if q.head > 0 && len(q.items) == cap(q.items) && q.head >= len(q.items)/2 {
 		n := copy(q.items, q.items[q.head:])
 		clear(q.items[n:])
