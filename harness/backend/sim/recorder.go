@@ -20,7 +20,8 @@ type recorder struct {
 	run   *record.Run
 	each  func(*record.Record) // takes records as they end, instead of keeping them in run
 	pages []page
-	open  []life // by position: in run.Requests, or, if they are not kept, reused
+	open  []*[someLives]life // by position: in run.Requests, or, if they are not kept, reused
+	lives int
 	spare []int32
 	sends int
 	done  int
@@ -49,6 +50,10 @@ type life struct {
 	rec    record.Record
 	thrown units.Tokens // computed tokens that the last preemption threw away
 }
+
+const someLives = 256
+
+func (c *recorder) life(k int) *life { return &c.open[k/someLives][k%someLives] }
 
 // maxID bounds request IDs, which index pages.
 const maxID = 1 << 40
@@ -83,22 +88,23 @@ func (c *recorder) sent(q workload.Request, now units.Time) error {
 // begin gives a request a place in open.
 func (c *recorder) begin(p *ids, r record.Record) *life {
 	r.Admitted, r.First, r.Last, r.Outcome = units.Never, units.Never, units.Never, failure.Unknown
-	k := len(c.open)
+	k := c.lives
 	if i := len(c.spare) - 1; i >= 0 {
 		k, c.spare = int(c.spare[i]), c.spare[:i]
-	} else {
-		c.open = append(c.open, life{})
+	} else if c.lives++; k == len(c.open)*someLives {
+		c.open = append(c.open, new([someLives]life))
 	}
-	c.open[k] = life{rec: r}
+	l := c.life(k)
+	*l = life{rec: r}
 	p.state[r.ID%pageSize] = -1 - int64(k)
-	return &c.open[k]
+	return l
 }
 
 func (c *recorder) of(id int) *life {
 	p := c.pages[id/pageSize].ids
 	s := p.state[id%pageSize]
 	if s < 0 {
-		return &c.open[-1-s]
+		return c.life(int(-1 - s))
 	}
 	at := units.Time(s - 1)
 	return c.begin(p, record.Record{ID: id, Intended: at, Sent: at, Prompt: units.Tokens(p.prompt[id%pageSize])})
@@ -112,7 +118,7 @@ func (c *recorder) ended(id int) {
 	}
 	p := &c.pages[id/pageSize]
 	k := int32(-1 - p.ids.state[id%pageSize])
-	c.each(&c.open[k].rec)
+	c.each(&c.life(int(k)).rec)
 	c.spare = append(c.spare, k)
 	if p.ends++; p.ends == pageSize {
 		*p = page{}
@@ -192,9 +198,9 @@ func (c *recorder) sample(replica int, now units.Time, g engine.Gauge) {
 func (c *recorder) finish(replicas []replica) {
 	c.run.Gaps.Settle()
 	if c.each == nil {
-		c.run.Requests = make([]record.Record, len(c.open))
-		for i := range c.open {
-			c.run.Requests[i] = c.open[i].rec
+		c.run.Requests = make([]record.Record, c.lives)
+		for k := range c.run.Requests {
+			c.run.Requests[k] = c.life(k).rec
 		}
 	}
 	e := &c.run.Engine

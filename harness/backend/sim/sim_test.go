@@ -13,6 +13,7 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/failure"
 	"github.com/testing-symbiote/symbiote/harness/stats"
+	"github.com/testing-symbiote/symbiote/harness/steptime"
 	"github.com/testing-symbiote/symbiote/harness/workload"
 )
 
@@ -65,10 +66,12 @@ func TestAnEndlessPreemptionIsAResult(t *testing.T) {
 	require.Equal(t, failure.Stalled, run.Failure.Class)
 }
 
-// bench runs one load on a deployment, summarized as `simulate` would, and reports requests per wall second.
+// bench runs one load on a deployment, summarized as `simulate` would, and reports requests per wall second. The tables of
+// step times, a millisecond to make, are made before.
 func bench(b *testing.B, d deploy.Deployment, backend sim.Backend, w workload.Load) {
 	b.Helper()
 	b.ReportAllocs()
+	backend.Timer = prepared(b, d)
 	for b.Loop() {
 		run, err := backend.Run(context.Background(), d, w)
 		if err != nil || run.Failure != nil {
@@ -79,6 +82,14 @@ func bench(b *testing.B, d deploy.Deployment, backend sim.Backend, w workload.Lo
 		}
 	}
 	b.ReportMetric(float64(b.N)*float64(w.Rows.Len())/b.Elapsed().Seconds(), "req/s")
+}
+
+func prepared(t testing.TB, d deploy.Deployment) func(deploy.Deployment) (steptime.Timer, error) {
+	r, _, err := d.Resolve()
+	require.NoError(t, err)
+	timer, err := steptime.For(r)
+	require.NoError(t, err)
+	return func(deploy.Deployment) (steptime.Timer, error) { return timer, nil }
 }
 
 func fixed(n, prompt, output int, rate float64) workload.Load {
