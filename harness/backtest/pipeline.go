@@ -144,8 +144,9 @@ func (r pipelineRun) pipeline() workload.Pipeline {
 }
 
 // replay plays the run against a server that takes for each row what the measured one was told to.
-func (r pipelineRun) replay(measured []sighting) (PipelineRun, error) {
-	p := r.pipeline()
+func (r pipelineRun) replay(measured []sighting) (PipelineRun, error) { return r.replayAs(r.pipeline(), measured) }
+
+func (r pipelineRun) replayAs(p workload.Pipeline, measured []sighting) (PipelineRun, error) {
 	if err := p.Validate(); err != nil {
 		return PipelineRun{}, err
 	}

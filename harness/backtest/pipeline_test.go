@@ -4,8 +4,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -21,6 +23,27 @@ func TestPipelineAgainstCleanRuns(t *testing.T) {
 	require.LessOrEqual(t, rep.Makespan.Median, 4.0)
 	require.LessOrEqual(t, rep.Mean.Median, 10.0)
 	require.GreaterOrEqual(t, float64(rep.Exact), 0.8*float64(rep.Runs))
+}
+
+// The clean run that the model misses by more than a quarter is missed by when its actors started: the three that were
+// added were ready 7.0, 10.5 and 13.5 s after the first row, on cores that others had, and a server that sleeps does not
+// notice. Told so, the model misses a third of that; the rest are rows that the starved actors sent late.
+func TestTheMissOfACleanRunIsItsStartUp(t *testing.T) {
+	runs, err := readPipelineRuns("testdata/ray/runs.csv")
+	require.NoError(t, err)
+	i := slices.IndexFunc(runs, func(r pipelineRun) bool { return r.id == "http_logn_b16_c4_cpu16_again" })
+	arrivals, err := readTimeline("testdata/ray/" + runs[i].id + ".csv.gz")
+	require.NoError(t, err)
+	p := runs[i].pipeline()
+	is, err := runs[i].replayAs(p, arrivals)
+	require.NoError(t, err)
+	require.Less(t, is.MakespanPct, -25.0)
+	p.Costs.Added, p.Costs.AddedStagger = 6980*time.Millisecond, 3250*time.Millisecond
+	told, err := runs[i].replayAs(p, arrivals)
+	require.NoError(t, err)
+	require.Greater(t, told.MakespanPct, is.MakespanPct/3-1)
+	require.Greater(t, told.MakespanPct, -10.0)
+	require.InDelta(t, 0, told.MeanPct, 10)
 }
 
 // Into each of twelve runs errors were injected: what came out and what was sent is as it was, to the row, except that

@@ -46,8 +46,8 @@ const (
 type Costs struct {
 	First        time.Duration // until the first actor is ready: 1.5 s
 	Stagger      time.Duration // from one actor of the initial pool to the next: 0.35 s
-	Added        time.Duration // until an actor that was added is ready: 2.5 s
-	AddedStagger time.Duration // from one of several that were added together to the next: 1 s, they start on the same cores
+	Added        time.Duration // until an actor that was added is ready: 1.8 s, the median of 15
+	AddedStagger time.Duration // from one of several that were added together to the next: 0.8 s, they start on the same cores; alone on them 0.3 to 0.6 s, beside other work up to 3 s
 	Load         time.Duration // the engine's own start, on top of these: 0
 	Overhead     time.Duration // from a row's turn until the server has it: 10 ms, HTTP 6 ms
 	Task         time.Duration // from a task's end until the driver has noticed: 20 ms
@@ -57,7 +57,7 @@ type Costs struct {
 
 	// The stages before the engine, which HTTP has fused into the actor, work on as many blocks at once as Ray gives them
 	// CPUs. They deliver them every Seen (80 ms: the driver waits 0.1 s for all that runs before it looks) and Block
-	// (70 ms) and Row (2.5 ms) for each row, on Cores (2) of a machine; the second time Cold (0.15 s) later. Calibrated on
+	// (70 ms) and Row (3 ms) for each row, on Cores (2) of a machine; the second time Cold (0.2 s) later. Calibrated on
 	// nine runs of Ray 2.60 on two cores that nobody else used, with prompts of 60 to 200 tokens to make.
 	Seen, Block, Row, Cold time.Duration
 	Cores                  int
@@ -72,16 +72,16 @@ func (c Costs) or(kind PipelineKind) Costs {
 	}
 	def(&c.First, 1500*time.Millisecond)
 	def(&c.Stagger, 350*time.Millisecond)
-	def(&c.Added, 2500*time.Millisecond)
-	def(&c.AddedStagger, time.Second)
+	def(&c.Added, 1800*time.Millisecond)
+	def(&c.AddedStagger, 800*time.Millisecond)
 	def(&c.Task, 20*time.Millisecond)
 	def(&c.Refill, 200*time.Millisecond)
 	def(&c.Restart, 1300*time.Millisecond)
 	def(&c.Abort, 400*time.Millisecond)
 	def(&c.Seen, 80*time.Millisecond)
 	def(&c.Block, 70*time.Millisecond)
-	def(&c.Row, 2500*time.Microsecond)
-	def(&c.Cold, 150*time.Millisecond)
+	def(&c.Row, 3*time.Millisecond)
+	def(&c.Cold, 200*time.Millisecond)
 	if c.Cores == 0 {
 		c.Cores = 2
 	}
@@ -190,6 +190,19 @@ func (p Pipeline) Warnings() []string {
 			int(math.Ceil(1.75*float64(p.MaxConcurrentBatches)))))
 	}
 	return out
+}
+
+// MostRows is how many rows can be in flight at once: what the slots of all actors hold and their semaphores let through.
+func (p Pipeline) MostRows() int {
+	p = p.filled()
+	rows := p.MaxConcurrentBatches * p.batchesTogether()
+	if p.Kind == VLLM {
+		rows *= p.BatchSize
+		if p.MaxPending > 0 {
+			rows = min(rows, p.MaxPending)
+		}
+	}
+	return rows * min(p.MaxActors, p.Budget)
 }
 
 // batchesTogether is how many batches of one task can run at once.

@@ -5,19 +5,14 @@ package ray
 import (
 	"net"
 	"os"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/testing-symbiote/symbiote/fixtures"
-	"github.com/testing-symbiote/symbiote/harness/backend/sim"
 	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/failure"
-	"github.com/testing-symbiote/symbiote/harness/record"
 	"github.com/testing-symbiote/symbiote/harness/serve"
-	"github.com/testing-symbiote/symbiote/harness/units"
 	"github.com/testing-symbiote/symbiote/harness/workload"
 )
 
@@ -34,15 +29,6 @@ func live(t *testing.T) Backend {
 	return Backend{Cluster: Cluster{Dashboard: address, Limits: limits}}
 }
 
-func small(t *testing.T) deploy.Deployment {
-	t.Helper()
-	model, err := fixtures.Model("Qwen/Qwen2.5-7B-Instruct")
-	require.NoError(t, err)
-	gpu, err := fixtures.GPU("a100-80gb-sxm")
-	require.NoError(t, err)
-	return deploy.Deployment{Model: model, GPU: gpu}
-}
-
 // serving starts the simulated engine as a server and returns its base URL.
 func serving(t *testing.T, d deploy.Deployment, faults *serve.Faults) string {
 	t.Helper()
@@ -55,96 +41,9 @@ func serving(t *testing.T, d deploy.Deployment, faults *serve.Faults) string {
 	return "http://" + l.Addr().String() + "/v1"
 }
 
-func rows(n int) workload.Rows {
-	return workload.Rows{Count: n, Prompt: workload.Uniform{Min: 60, Max: 200}, Output: workload.Uniform{Min: 10, Max: 40}}
-}
-
 // long rows keep a batch's time well above what Ray takes to deliver one.
 func long(n int) workload.Rows {
 	return workload.Rows{Count: n, Prompt: workload.Uniform{Min: 60, Max: 200}, Output: workload.Uniform{Min: 150, Max: 250}}
-}
-
-// enough is the share of the cores' time that must be to spare: a starved actor sends late, which no answer shows.
-const enough = 0.25
-
-// overrun is by how much the answers of a tenth of the rows took longer than in simulation, where the same engine served
-// them: what is above 10 ms and a hundredth of an answer's time is the machine's doing, not the pipeline's.
-func overrun(measured, simulated *record.Run) (p90, allowed time.Duration) {
-	byID := map[int]units.Span{}
-	var total units.Span
-	for _, r := range simulated.Requests {
-		byID[r.ID] = r.Last.Sub(r.Sent)
-		total += byID[r.ID]
-	}
-	var over []time.Duration
-	for _, r := range measured.Requests {
-		over = append(over, (r.Last.Sub(r.Sent) - byID[r.ID]).Duration())
-	}
-	slices.Sort(over)
-	return over[len(over)*9/10].Round(time.Millisecond), 10*time.Millisecond + (total / units.Span(100*len(byID))).Duration()
-}
-
-// oneServer sends the requests of all actors to the same engine, as an HTTP pipeline does.
-type oneServer struct{ workload.Pipeline }
-
-func (o oneServer) Play() workload.Player { return onePlayer{o.Pipeline.Play()} }
-
-type onePlayer struct{ workload.Player }
-
-func (o onePlayer) Send() workload.Request {
-	q := o.Player.Send()
-	q.Replica = 0
-	return q
-}
-
-// TestLiveAgainstTheSimulation: with 8 tasks an actor or more, the simulated pipeline in front of the simulated engine
-// and the real one in front of the same engine, served over HTTP, agree on makespan, rows in flight and their peak.
-func TestLiveAgainstTheSimulation(t *testing.T) {
-	b, d := live(t), small(t)
-	for _, c := range []struct {
-		name string
-		p    workload.Pipeline
-	}{
-		{"http/one batch a task", workload.Pipeline{Kind: workload.HTTP, BatchSize: 20, Blocks: 8}},
-		{"http/two batches a task", workload.Pipeline{Kind: workload.HTTP, BatchSize: 10, Blocks: 8}},
-		{"http/four batches a task", workload.Pipeline{Kind: workload.HTTP, BatchSize: 5, Blocks: 8}},
-		{"http/uneven blocks", workload.Pipeline{Kind: workload.HTTP, BatchSize: 12, Blocks: 20}},
-		{"http/two actors", workload.Pipeline{Kind: workload.HTTP, BatchSize: 5, Blocks: 16, MinActors: 2, MaxActors: 2}},
-		{"vllm/semaphore", workload.Pipeline{Rows: long(160), BatchSize: 10, Blocks: 16, MaxConcurrentBatches: 4, MaxPending: 16}},
-		{"vllm/one batch at a time", workload.Pipeline{Rows: long(160), BatchSize: 20, Blocks: 8, MaxConcurrentBatches: 1}},
-		{"vllm/four together", workload.Pipeline{Rows: long(320), BatchSize: 10, Blocks: 32, MaxConcurrentBatches: 4}},
-		{"vllm/four batches a task", workload.Pipeline{Rows: long(320), BatchSize: 10, Blocks: 8, MaxConcurrentBatches: 1}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			if c.p.Seed = 1; c.p.Rows == nil {
-				c.p.Rows = rows(160)
-			}
-			n := c.p.Rows.Len()
-			idle := cores(t)
-			url := serving(t, d, nil)
-			b.Endpoint, b.StandIns = url, []string{url}
-			r, err := b.Report(t.Context(), d, c.p)
-			require.NoError(t, err)
-			require.Nil(t, r.Run.Failure)
-			require.Equal(t, Tally{Asked: n, OK: n, OutOfOrder: r.Tally.OutOfOrder}, r.Tally)
-			predicted, err := sim.Backend{}.Run(t.Context(), d, oneServer{c.p})
-			require.NoError(t, err)
-			span, model := r.Run.End.Sub(r.Run.Start).Seconds(), predicted.End.Sub(predicted.Start).Seconds()
-			mean, peak := InFlight(r.Run)
-			meanSim, peakSim := InFlight(predicted)
-			spare := idle()
-			late, allowed := overrun(r.Run, predicted)
-			t.Logf("makespan %.2f s, simulated %.2f (%+.1f %%) · rows in flight %.2f, simulated %.2f (%+.1f %%), peak %d, simulated %d · job %v, cores idle %.0f %%, answers' overrun %v",
-				span, model, 100*(model/span-1), mean, meanSim, 100*(meanSim/mean-1), peak, peakSim, r.End.Ran, 100*spare, late)
-			require.Equal(t, peak, peakSim, "peak")
-			if late > allowed || spare < enough {
-				t.Skipf("a tenth of the answers took %v longer than simulated, want at most %v, and the cores were idle for %.0f %%, want %.0f: a busy machine sets the pace, times are not held against the simulation",
-					late, allowed, 100*spare, 100*enough)
-			}
-			require.InEpsilon(t, span, model, 0.10, "makespan")
-			require.InEpsilon(t, mean, meanSim, 0.15, "mean rows in flight")
-		})
-	}
 }
 
 func TestLiveFaults(t *testing.T) {

@@ -22,25 +22,37 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/workload"
 )
 
-// cores notes the time of all cores; the function tells how much of it passed idle since.
+// cores notes the time of all cores; the function tells which share of it since then processes took that are not of this
+// namespace. A process that ended is in the account of the one that waited for it, at last in that of the first.
 func cores(t *testing.T) func() float64 {
-	read := func() (idle, all float64) {
+	ticks := func(fields []string) (sum float64) {
+		for _, f := range fields {
+			n, err := strconv.ParseFloat(f, 64)
+			require.NoError(t, err)
+			sum += n
+		}
+		return sum
+	}
+	read := func() (all, busy, own float64) {
 		text, err := os.ReadFile("/proc/stat")
 		require.NoError(t, err)
 		first, _, _ := strings.Cut(string(text), "\n")
-		for i, f := range strings.Fields(first)[1:9] { // user nice system idle iowait irq softirq steal
-			n, _ := strconv.ParseFloat(f, 64)
-			all += n
-			if i == 3 || i == 4 {
-				idle += n
+		f := strings.Fields(first)[1:9] // user nice system idle iowait irq softirq steal
+		all = ticks(f)
+		files, _ := filepath.Glob("/proc/[0-9]*/stat")
+		for _, name := range files {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				continue // it ended meanwhile
 			}
+			own += ticks(strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))[11:15])
 		}
-		return idle, all
+		return all, all - ticks(f[3:5]), own
 	}
-	idle, all := read()
+	all, busy, own := read()
 	return func() float64 {
-		nowIdle, nowAll := read()
-		return (nowIdle - idle) / max(1, nowAll-all)
+		nowAll, nowBusy, nowOwn := read()
+		return max(0, (nowBusy-busy)-(nowOwn-own)) / max(1, nowAll-all)
 	}
 }
 

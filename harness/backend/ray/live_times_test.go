@@ -1,0 +1,85 @@
+//go:build ray
+
+package ray
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/testing-symbiote/symbiote/harness/deploy"
+	"github.com/testing-symbiote/symbiote/harness/workload"
+)
+
+// TestLiveTimesHTTP and TestLiveTimesVLLM: with 8 tasks an actor or more, the simulated pipeline in front of the simulated
+// engine and the real one in front of the same engine, served over HTTP, agree on makespan within 10 %, on rows in flight
+// within 15 % and on their peak.
+func TestLiveTimesHTTP(t *testing.T) {
+	holdTimes(t, []timedCase{
+		{"one batch a task", workload.Pipeline{BatchSize: 12, Blocks: 8}},
+		{"two batches a task", workload.Pipeline{BatchSize: 6, Blocks: 8}},
+		{"four batches a task", workload.Pipeline{BatchSize: 3, Blocks: 8}},
+		{"uneven blocks", workload.Pipeline{BatchSize: 10, Blocks: 18}},
+		{"two actors", workload.Pipeline{BatchSize: 3, Blocks: 16, MinActors: 2, MaxActors: 2}},
+		{"a second actor when the first is full", workload.Pipeline{BatchSize: 6, Blocks: 16, MinActors: 1, MaxActors: 2}},
+	}, func(p *workload.Pipeline) { p.Kind, p.Rows = workload.HTTP, rows(96) })
+}
+
+func TestLiveTimesVLLM(t *testing.T) {
+	holdTimes(t, []timedCase{
+		{"semaphore", workload.Pipeline{Rows: long(160), BatchSize: 10, Blocks: 16, MaxConcurrentBatches: 4, MaxPending: 16}},
+		{"one batch at a time", workload.Pipeline{Rows: long(160), BatchSize: 20, Blocks: 8, MaxConcurrentBatches: 1}},
+		{"four together", workload.Pipeline{Rows: long(320), BatchSize: 10, Blocks: 32, MaxConcurrentBatches: 4}},
+		{"four batches a task", workload.Pipeline{Rows: long(320), BatchSize: 10, Blocks: 8, MaxConcurrentBatches: 1}},
+		{"short rows", workload.Pipeline{Rows: rows(160), BatchSize: 10, Blocks: 16}},
+		{"short rows, many blocks", workload.Pipeline{Rows: rows(320), BatchSize: 20, Blocks: 64, MaxConcurrentBatches: 4}},
+		{"short rows, one a batch", workload.Pipeline{Rows: rows(60), BatchSize: 1, Blocks: 60}},
+		{"short rows, large batches", workload.Pipeline{Rows: rows(600), BatchSize: 30, Blocks: 20}},
+	}, func(*workload.Pipeline) {})
+}
+
+type timedCase struct {
+	name string
+	p    workload.Pipeline
+}
+
+// foreign is how much of the cores' time processes that are not this test's or its cluster's may take before times are
+// no longer held against the simulation, which knows nothing of them.
+const foreign = 0.10
+
+func holdTimes(t *testing.T, cases []timedCase, edit func(*workload.Pipeline)) {
+	b, d := live(t), small(t)
+	have, err := b.Resources(t.Context())
+	require.NoError(t, err)
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			edit(&c.p)
+			c.p.Seed, c.p.CPUs = 1, int(have.CPUs)
+			holdTime(t, b, d, c.p)
+		})
+	}
+}
+
+func holdTime(t *testing.T, b Backend, d deploy.Deployment, p workload.Pipeline) {
+	others := cores(t)
+	url := serving(t, d, nil)
+	b.Endpoint, b.StandIns = url, []string{url}
+	r, err := b.Report(t.Context(), d, p)
+	require.NoError(t, err)
+	taken := others()
+	require.Nil(t, r.Run.Failure)
+	n := p.Rows.Len()
+	require.Equal(t, Tally{Asked: n, OK: n, OutOfOrder: r.Tally.OutOfOrder}, r.Tally)
+	c := compare(r.Run, simulated(t, d, p))
+	t.Logf("%v · job %v, others took %.0f %% of the cores", c, r.End.Ran, 100*taken)
+	if most := p.MostRows(); c.peakSim == most { // else it is how blocks happen to come that sets the peak
+		require.Equal(t, c.peak, c.peakSim, "peak")
+	} else {
+		require.LessOrEqual(t, c.peak, most, "peak")
+	}
+	if taken > foreign {
+		t.Skipf("others took %.0f %% of the cores' time, want at most %.0f %%: times are not held against the simulation", 100*taken, 100*foreign)
+	}
+	require.InDelta(t, 0, c.makespanPct(), 10, "makespan")
+	require.InDelta(t, 0, c.meanPct(), 15, "mean rows in flight")
+}
