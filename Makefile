@@ -52,8 +52,9 @@ lint: ## gofmt, vet for every backend, staticcheck, and the table of imports
 fma: ## look for fused multiply-adds on arm64, which would make figures depend on the machine
 	@.ci/fma.sh
 
-laws: ## hold the engine's laws on SEEDS random servers
-	$(GO) test -count=1 -timeout 2h -run '^TestLaws$$' ./harness/engine -seeds $(SEEDS)
+laws: ## hold the engine's laws on SEEDS random servers, its two ways to advance against each other on half as many and on every case of the suites
+	$(GO) test -count=1 -timeout 2h -run '^(TestLaws|TestAggregateAgreesWithReference)$$' ./harness/engine -seeds $(SEEDS)
+	$(GO) test -count=1 $(SUITES) -twice
 
 fuzz: ## fuzz each target for FUZZTIME
 	@.ci/fuzz.sh $(FUZZTIME)

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 
@@ -24,7 +25,14 @@ const (
 	backendName = "sim"
 )
 
-func serving() (backend.Backend, error) { return sim.Backend{}, nil }
+var twice = flag.Bool("twice", false, "play each case in both ways in which the engine can advance; one in which they differ in an event cannot be measured")
+
+func serving() (backend.Backend, error) {
+	if *twice {
+		return sim.Twice{}, nil
+	}
+	return sim.Backend{}, nil
+}
 
 // writeEvents plays the case once more and writes what the engine did.
 func (c Case) writeEvents(ctx context.Context, w io.Writer, r Result) error {

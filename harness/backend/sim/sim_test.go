@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -146,4 +147,38 @@ func BenchmarkMooncake(b *testing.B) {
 	w := workload.Load{Rows: t, Arrivals: workload.Replay{RateScale: 1}}
 	b.Run("mode=aggregate", func(b *testing.B) { bench(b, d, sim.Backend{}, w) })
 	b.Run("mode=reference", func(b *testing.B) { bench(b, d, sim.Backend{Reference: true}, w) })
+}
+
+// Whole runs are the same in both ways in which the engine can advance, event by event: plain, with a cache that is too
+// small, with conversations, through a pipeline, on several replicas. The suites' cases do the same when asked: -twice.
+func TestBothWaysAreOne(t *testing.T) {
+	d := deployment(t, "Qwen/Qwen2.5-7B-Instruct", "h100-sxm")
+	tight := d
+	tight.Engine.NumGPUBlocksOverride, tight.Engine.MaxModelLen = 600, 4096
+	whole, off := tight, false
+	whole.Engine.EnableChunkedPrefill = &off
+	pool := d
+	pool.Pipeline.Replicas = 3
+	shared := workload.Rows{Count: 400, Prompt: workload.Uniform{Min: 20, Max: 2000}, Output: workload.Uniform{Min: 1, Max: 200}, SharedPrefix: 700, Groups: 5}
+	for name, c := range map[string]struct {
+		d deploy.Deployment
+		w workload.Workload
+	}{
+		"plain":     {d, workload.BatchChat(2000).At(workload.Poisson{Rate: 60})},
+		"at once":   {d, workload.BatchChat(600).At(workload.AllAtOnce{})},
+		"tight":     {tight, workload.Load{Rows: shared, Arrivals: workload.AllAtOnce{}}},
+		"bursts":    {tight, workload.Load{Rows: shared, Arrivals: workload.Gamma{Rate: 20, CV: 4}}},
+		"closed":    {tight, workload.Load{Rows: shared, Arrivals: workload.Closed{InFlight: 20}}},
+		"pipeline":  {pool, workload.Pipeline{Rows: workload.BatchChat(600), BatchSize: 32, MaxConcurrentBatches: 4, MinActors: 3, MaxActors: 3, MaxNumSeqs: 256}},
+		"unchunked": {whole, workload.Load{Rows: shared, Arrivals: workload.Poisson{Rate: 30}}},
+		"sessions": {tight, workload.Sessions{Count: 40, Starts: workload.Poisson{Rate: 2}, Turns: workload.Uniform{Min: 1, Max: 8}, System: 300,
+			New: workload.Uniform{Min: 5, Max: 300}, Output: workload.Uniform{Min: 1, Max: 200}, Think: time.Second, MaxContext: 4000}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run, err := sim.Twice{}.Run(context.Background(), c.d, c.w)
+			require.NoError(t, err)
+			require.Nil(t, run.Failure)
+			require.NotEmpty(t, run.Requests)
+		})
+	}
 }
