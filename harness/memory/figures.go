@@ -56,7 +56,7 @@ func Figures() [figures]Figure {
 		tensorPCIe:      {"tensor parallel over PCIe", 0.06, "GiB", "c003 c008 c117", ""},
 		tensorNVLink:    {"tensor parallel over NVLink to 0.16", 0.43, "GiB", "c086 c088", ""},
 		tensorFused:     {"tensor parallel with fused all-reduce from 0.17", 1.82, "GiB", "c195 c212 c219 c171", ""},
-		tensorDoubling:  {"the same, each doubling of ranks beyond two", 0.06, "GiB", "c195 c171 c219 c063", ""},
+		tensorDoubling:  {"the same, each doubling of ranks beyond two", 0.10, "GiB", "c063 c171 c195 c198 c204 c219", ""},
 		tensorEager:     {"tensor parallel, eager", 0.60, "GiB", "c056 c058 c059 c060 c061", ""},
 		graphLayer:      {"CUDA graphs from 0.10", 0.0090, "GiB per layer and 51 graphs", "c050 c144 c145 c185 c195 c203 c204 c213 c219, h100 q05 q7 q7_t2048 q14", ""},
 		graphLayerFirst: {"CUDA graphs to 0.9", 0.043, "GiB per layer and 51 graphs", "c095 c162", ""},

@@ -95,14 +95,15 @@ func (p planner) penalties(s stage) units.Bytes {
 	return times(p.d.Engine.MaxNumSeqs, p.d.Model.VocabSize+2*units.CeilDiv(p.d.Model.VocabSize, 32), 4)
 }
 
-// workspace is what the fused experts keep between their two matrices.
+// workspace is what the fused experts keep for every token and expert of it: each of their two buffers is as wide as
+// what the two matrices write into it, or as the hidden states where those are wider.
 func (p planner) workspace() units.Bytes {
 	moe, e := p.d.Model.MoE, p.d.Engine
 	if moe == nil || e.Quantization == "mxfp4" {
 		return 0
 	}
-	inner := moe.IntermediateSize / e.TensorParallelSize
-	return times(e.MaxNumBatchedTokens, moe.ExpertsPerToken, max(2*inner, p.d.Model.HiddenSize)+inner) * width(e.DType)
+	inner, hidden := moe.IntermediateSize/e.TensorParallelSize, p.d.Model.HiddenSize
+	return times(e.MaxNumBatchedTokens, moe.ExpertsPerToken, max(2*inner, hidden)+max(inner, hidden)) * width(e.DType)
 }
 
 // nonTorch is what the device holds beside PyTorch after the snapshot: libraries, and the communication buffers of
