@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/testing-symbiote/symbiote/harness/units"
 )
@@ -345,11 +346,12 @@ func (q *fifo[T]) pop() T {
 func (q *fifo[T]) at(i int) T { return q.items[q.head+i] }
 
 func (q *fifo[T]) pushFront(x T) {
-	if q.head == 0 {
-		room := 16 + len(q.items)
-		items := make([]T, room+len(q.items), 2*(room+len(q.items)))
-		copy(items[room:], q.items)
-		q.items, q.head = items, room
+	if n := len(q.items); q.head == 0 {
+		room := 16 + n
+		q.items = slices.Grow(q.items, room)[:room+n]
+		copy(q.items[room:], q.items[:n])
+		clear(q.items[:min(room, n)])
+		q.head = room
 	}
 	q.head--
 	q.items[q.head] = x
