@@ -24,8 +24,8 @@ type Gaps struct {
 
 // GapCount is one gap and how often it was seen.
 type GapCount struct {
-	Gap units.Span
-	N   int64
+	Gap units.Span `json:"ps"`
+	N   int64      `json:"n"`
 }
 
 // Add records gap n times.

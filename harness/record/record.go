@@ -31,11 +31,11 @@ type Record struct {
 
 // Sample is the state of one engine at an instant.
 type Sample struct {
-	At      units.Time
-	Replica int
-	Running int
-	Waiting int
-	Usage   float64 // of the KV cache, 0..1, as vLLM reports it
+	At      units.Time `json:"at_ps"`
+	Replica int        `json:"replica"`
+	Running int        `json:"running"`
+	Waiting int        `json:"waiting"`
+	Usage   float64    `json:"kv_usage"` // of the KV cache, 0..1, as vLLM reports it
 }
 
 // Run is everything that one run of a workload on a deployment left behind.
@@ -53,20 +53,20 @@ type Run struct {
 
 // Engine is what the engine counted over the run, replicas summed.
 type Engine struct {
-	NumBlocks   units.Blocks // the null block included, as vLLM prints it; of one replica
-	Steps       int
-	Preemptions int
-	Recomputed  units.Tokens
-	Queries     units.Tokens // prefix cache
-	Hits        units.Tokens
-	Evictions   int // blocks that were handed out while they were cached
-	UsagePeak   float64
-	RunningPeak int
-	WaitingPeak int
-	RunningMean float64 // over time
-	WaitingMean float64
-	UsageMean   float64
-	BusyTime    units.Span // the GPU computed
+	NumBlocks   units.Blocks `json:"num_gpu_blocks"` // the null block included, as vLLM prints it; of one replica
+	Steps       int          `json:"steps"`
+	Preemptions int          `json:"preemptions"`
+	Recomputed  units.Tokens `json:"recomputed_tokens"`
+	Queries     units.Tokens `json:"prefix_queries"` // prefix cache
+	Hits        units.Tokens `json:"prefix_hits"`
+	Evictions   int          `json:"evictions"` // blocks that were handed out while they were cached
+	UsagePeak   float64      `json:"kv_usage_peak"`
+	RunningPeak int          `json:"running_peak"`
+	WaitingPeak int          `json:"waiting_peak"`
+	RunningMean float64      `json:"running_mean"` // over time
+	WaitingMean float64      `json:"waiting_mean"`
+	UsageMean   float64      `json:"kv_usage_mean"`
+	BusyTime    units.Span   `json:"busy_ps"` // the GPU computed
 }
 
 // Provenance says where the numbers of a run come from.

@@ -25,6 +25,7 @@ type loadFlags struct {
 	repeats                 int
 	json, reportOnly        bool
 	perRequest, benchJSON   string
+	record                  string
 	sloTTFT, sloTPOT        float64
 	ray                     string // dashboard of the cluster whose workers send
 	rayWorkers              int
@@ -74,11 +75,12 @@ func newLoadFlags(stderr io.Writer) *loadFlags {
 	fs.DurationVar(&b.Limits.Ready, "ready", 30*time.Minute, "wait this long for a launched server")
 	fs.DurationVar(&b.Limits.Sample, "sample", 2*time.Second, "look at /metrics this often during the run; below 0 never")
 	fs.IntVar(&b.Warmups, "warmups", 0, "send `N` requests before the run, not counted")
-	fs.IntVar(&f.repeats, "repeats", 0, "measure `N` times, with confidence intervals; default 3 for people, 1 with -json, -per-request, -vllm-bench-json or -journal, which describe one run")
+	fs.IntVar(&f.repeats, "repeats", 0, "measure `N` times, with confidence intervals; default 3 for people, 1 with -json, -per-request, -record, -vllm-bench-json or -journal, which describe one run")
 	fs.StringVar(&b.Journal.Path, "journal", "", "write the run down while it happens, in this `FILE`")
 	fs.BoolVar(&b.Journal.Resume, "resume", false, "go on with the run in -journal")
 	fs.BoolVar(&f.reportOnly, "report", false, "only report the run in -journal; nothing is sent")
 	fs.StringVar(&f.perRequest, "per-request", "", "write one line a request to this CSV `FILE`")
+	fs.StringVar(&f.record, "record", "", "write the whole run, exactly, as JSON lines to this `FILE`")
 	fs.StringVar(&f.benchJSON, "vllm-bench-json", "", "write the result as vllm bench serve would, to this `FILE`")
 	fs.Float64Var(&f.sloTTFT, "slo-ttft-ms", 0, "promise this TTFT to each request")
 	fs.Float64Var(&f.sloTPOT, "slo-tpot-ms", 0, "promise this TPOT to each request")
@@ -146,7 +148,7 @@ func (f *loadFlags) check() (deploy.Deployment, error) {
 	}
 	if f.repeats == 0 {
 		f.repeats = 3
-		if f.json || f.perRequest != "" || f.benchJSON != "" || b.Journal.Path != "" {
+		if f.json || f.perRequest != "" || f.record != "" || f.benchJSON != "" || b.Journal.Path != "" {
 			f.repeats = 1
 		}
 	}

@@ -69,7 +69,7 @@ func (f *loadFlags) shares() ([][]string, error) {
 	case f.launch != "" || f.deployment != "" || f.backend.Journal.Path != "" || f.keyFile != "":
 		return nil, errors.New("-ray sends to a running -endpoint: -launch, -deployment, -journal and -api-key-file stay on this machine")
 	}
-	own := []string{"ray", "ray-workers", "json", "per-request", "vllm-bench-json", "slo-ttft-ms", "slo-tpot-ms", "repeats",
+	own := []string{"ray", "ray-workers", "json", "per-request", "record", "vllm-bench-json", "slo-ttft-ms", "slo-tpot-ms", "repeats",
 		"rate", "requests", "closed-loop", "seed"}
 	shares := make([][]string, n)
 	for i := range shares {

@@ -89,7 +89,7 @@ func (f *loadFlags) judge(all []*live.Measurement, load workload.Load, wall time
 	}
 	m, s := all[middle], summaries[middle]
 	target := slo.Target{TTFT: time.Duration(f.sloTTFT * float64(time.Millisecond)), TPOT: time.Duration(f.sloTPOT * float64(time.Millisecond))}
-	out, err := (&simulateFlags{perRequest: f.perRequest, sloTTFT: f.sloTTFT, sloTPOT: f.sloTPOT}).collector()
+	out, err := (&simulateFlags{perRequest: f.perRequest, record: f.record, sloTTFT: f.sloTTFT, sloTPOT: f.sloTPOT}).collector()
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (f *loadFlags) judge(all []*live.Measurement, load workload.Load, wall time
 	for i := range m.Run.Requests {
 		out.add(&m.Run.Requests[i])
 	}
-	if err := out.close(); err != nil {
+	if err := out.close(m.Run); err != nil {
 		return nil, err
 	}
 	t := &told{Document: s.Document(), workload: load, notes: m.Run.Provenance.Notes, judged: !target.Empty()}

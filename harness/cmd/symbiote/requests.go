@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -19,7 +20,7 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/workload"
 )
 
-// requests takes the requests of a run as they end: into the statistics, against the SLO, and into a CSV file if one was
+// requests takes the requests of a run as they end: into the statistics, against the SLO, and into the files that were
 // asked for. None is kept.
 type requests struct {
 	stream             *stats.Stream
@@ -28,28 +29,50 @@ type requests struct {
 	rejected           int
 	why                string // the first failure
 
-	name string
-	file *os.File // temporary; takes its name when whole
-	buf  *bufio.Writer
-	csv  *csv.Writer
-	err  error
+	files  []*outFile
+	csv    *csv.Writer
+	record *record.Writer
+	err    error
 }
 
 func (f *simulateFlags) collector() (*requests, error) {
-	c := &requests{stream: stats.NewStream(stats.NearestRank), name: f.perRequest}
+	c := &requests{stream: stats.NewStream(stats.NearestRank)}
 	c.target.TTFT = time.Duration(f.sloTTFT * float64(time.Millisecond))
 	c.target.TPOT = time.Duration(f.sloTPOT * float64(time.Millisecond))
-	if c.name == "" {
-		return c, nil
+	if f.perRequest != "" {
+		file, err := c.create(f.perRequest)
+		if err != nil {
+			return nil, err
+		}
+		c.csv = csv.NewWriter(file)
+		c.err = c.csv.Write([]string{"id", "arrival_s", "ttft_ms", "tpot_ms", "e2el_ms", "prompt_tokens", "output_tokens", "cached_tokens", "preemptions", "outcome"})
 	}
-	file, err := os.CreateTemp(filepath.Dir(c.name), ".per-request-*")
+	if f.record != "" {
+		file, err := c.create(f.record)
+		if err != nil {
+			c.discard()
+			return nil, err
+		}
+		c.record = record.NewWriter(file)
+	}
+	return c, nil
+}
+
+// An outFile takes its name when it is whole.
+type outFile struct {
+	*bufio.Writer
+	file *os.File // temporary
+	name string
+}
+
+func (c *requests) create(name string) (*outFile, error) {
+	file, err := os.CreateTemp(filepath.Dir(name), ".symbiote-*")
 	if err != nil {
 		return nil, err
 	}
-	c.file, c.buf = file, bufio.NewWriter(file)
-	c.csv = csv.NewWriter(c.buf)
-	c.err = c.csv.Write([]string{"id", "arrival_s", "ttft_ms", "tpot_ms", "e2el_ms", "prompt_tokens", "output_tokens", "cached_tokens", "preemptions", "outcome"})
-	return c, nil
+	o := &outFile{bufio.NewWriter(file), file, name}
+	c.files = append(c.files, o)
+	return o, nil
 }
 
 func (c *requests) add(r *record.Record) {
@@ -68,27 +91,39 @@ func (c *requests) add(r *record.Record) {
 	if c.csv != nil && c.err == nil {
 		c.err = c.csv.Write(requestLine(r))
 	}
+	if c.record != nil {
+		c.record.Request(r)
+	}
 }
 
-// close puts the CSV file in its place.
-func (c *requests) close() error {
-	if c.file == nil {
-		return nil
+// close writes what is left of the run, whose requests were added, and puts the files in their places.
+func (c *requests) close(run *record.Run) error {
+	if c.csv != nil {
+		c.csv.Flush()
+		c.err = cmp.Or(c.err, c.csv.Error())
 	}
-	c.csv.Flush()
-	for _, err := range []error{c.err, c.csv.Error(), c.buf.Flush(), c.file.Chmod(0o644), c.file.Close()} {
-		if err != nil {
+	if c.record != nil {
+		rest := *run
+		rest.Requests = nil
+		c.err = cmp.Or(c.err, c.record.Close(&rest))
+	}
+	for _, o := range c.files {
+		if err := cmp.Or(c.err, o.Flush(), o.file.Chmod(0o644), o.file.Close()); err != nil {
+			return err
+		}
+		if err := os.Rename(o.file.Name(), o.name); err != nil {
 			return err
 		}
 	}
-	return os.Rename(c.file.Name(), c.name)
+	c.files = nil
+	return nil
 }
 
 // discard removes what close did not put in its place.
 func (c *requests) discard() {
-	if c.file != nil {
-		c.file.Close()
-		os.Remove(c.file.Name())
+	for _, o := range c.files {
+		o.file.Close()
+		os.Remove(o.file.Name())
 	}
 }
 

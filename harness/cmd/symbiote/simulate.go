@@ -24,7 +24,7 @@ type simulateFlags struct {
 	deployment, model, gpu string
 	reference, pipeline    bool
 	json, advise           bool
-	perRequest             string
+	perRequest, record     string
 	sloTTFT, sloTPOT       float64
 	workload               *workloadFlags
 }
@@ -46,6 +46,7 @@ func simulateCommand(args []string, stdout, stderr io.Writer) int {
 	fs.BoolVar(&f.pipeline, "pipeline", false, "rows reach the engine through Ray Data's batches, as the deployment's pipeline says")
 	fs.BoolVar(&f.advise, "advise", false, "with -pipeline: say why rows were not in flight, and which settings shorten the job")
 	fs.StringVar(&f.perRequest, "per-request", "", "write one line a request to this CSV `FILE`")
+	fs.StringVar(&f.record, "record", "", "write the whole run, exactly, as JSON lines to this `FILE`")
 	fs.Float64Var(&f.sloTTFT, "slo-ttft-ms", 0, "promise this TTFT to each request")
 	fs.Float64Var(&f.sloTPOT, "slo-tpot-ms", 0, "promise this TPOT to each request")
 	fs.BoolVar(&f.json, "json", false, "print one JSON document")
@@ -125,7 +126,7 @@ func (f *simulateFlags) tell(run *record.Run, w workload.Workload, out *requests
 	if out.ended > 0 && out.failed == out.ended {
 		return 0, fmt.Errorf("none of %d requests completed: %s", out.ended, out.why)
 	}
-	if err := out.close(); err != nil {
+	if err := out.close(run); err != nil {
 		return 0, err
 	}
 	doc := out.stream.Summary(run).Document()

@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/testing-symbiote/symbiote/harness/record"
+	"github.com/testing-symbiote/symbiote/harness/stats"
 )
 
 // written puts texts into files of a folder of their own and returns its path.
@@ -78,7 +81,7 @@ func TestSimulateSaysNo(t *testing.T) {
 func TestSimulateCountsWhatIsRejected(t *testing.T) {
 	t.Chdir(written(t, map[string]string{"d.yaml": sevenB, "t.csv": "arrival_s,prompt_tokens,output_tokens\n0,100,5\n0.1,40000,5\n0.2,100,1\n"}))
 	var out, err bytes.Buffer
-	require.Equal(t, 0, run(strings.Fields("simulate -deployment d.yaml -trace t.csv -json -per-request r.csv"), &out, &err), err.String())
+	require.Equal(t, 0, run(strings.Fields("simulate -deployment d.yaml -trace t.csv -json -per-request r.csv -record r.jsonl"), &out, &err), err.String())
 	var doc struct {
 		Requests, Completed, Failed int
 		Warnings                    []string
@@ -97,6 +100,13 @@ func TestSimulateCountsWhatIsRejected(t *testing.T) {
 	require.Equal(t, "id,arrival_s,ttft_ms,tpot_ms,e2el_ms,prompt_tokens,output_tokens,cached_tokens,preemptions,outcome", strings.Join(rows[0], ","))
 	outcomes := []string{rows[1][9], rows[2][9], rows[3][9]}
 	require.ElementsMatch(t, []string{"completed", "completed", "rejected"}, outcomes)
+	j, e := os.Open("r.jsonl")
+	require.NoError(t, e)
+	defer j.Close()
+	back, e := record.Read(j)
+	require.NoError(t, e)
+	require.Len(t, back.Requests, 3)
+	require.InDelta(t, doc.TTFT["p99"], stats.Summarize(back).TTFT.Milliseconds("p99"), 1e-9, "what is read back says the same")
 }
 
 // The same input gives the same bytes, with decodes in aggregate and one by one.
