@@ -69,7 +69,7 @@ func On(e Evidence, rules []Rule, try Try) (Report, error) {
 			return rep, fmt.Errorf("advise: %s: %w", r.Name, err)
 		}
 		a := Advice{Rule: r.Name, What: what, Why: r.Why, Evidence: evidence, Before: before, After: figures(tried)}
-		if a.After.better(before) {
+		if a.After.better(before, r.Least) {
 			rep.Given = append(rep.Given, a)
 		} else {
 			rep.Useless = append(rep.Useless, a)
@@ -82,17 +82,17 @@ func figures(e Evidence) Figures {
 	return Figures{Starts: e.Failure == nil, Share: e.Verdict.Share, Goodput: e.Verdict.GoodputPerSec}
 }
 
-// better: it starts where it did not, or more requests meet the SLO by at least a hundredth and the rate at which they
-// do does not fall by as much, or the other way round. Below a hundredth it is noise to whoever has to change a flag.
-func (f Figures) better(before Figures) bool {
-	const least = 0.01
+// better: it starts where it did not, or more requests meet the SLO by at least that share and the rate at which they do
+// does not fall by a hundredth, or the other way round.
+func (f Figures) better(before Figures, least float64) bool {
+	const noise = 0.01
+	least = max(least, noise)
 	if f.Starts != before.Starts {
 		return f.Starts
 	}
 	share := f.Share - before.Share
 	goodput := f.Goodput - before.Goodput
-	noticeable := float64(least * before.Goodput)
-	return share >= least && goodput >= -noticeable || share >= -least && goodput >= noticeable && goodput > 0
+	return share >= least && goodput >= -float64(noise*before.Goodput) || share >= -noise && goodput >= float64(least*before.Goodput) && goodput > 0
 }
 
 func (f Figures) String() string {

@@ -91,7 +91,7 @@ func TestNothingIsAdvisedWhereNothingHelps(t *testing.T) {
 }
 
 func TestAdviceIsGivenOnlyIfItHelps(t *testing.T) {
-	rule := Rule{"always", "to see", func(Evidence) (string, bool) { return "so it is", true }, func(*deploy.Deployment) string { return "change it" }}
+	rule := Rule{"always", "to see", 0, func(Evidence) (string, bool) { return "so it is", true }, func(*deploy.Deployment) string { return "change it" }}
 	at := func(share, goodput float64) Evidence {
 		return Evidence{Verdict: slo.Verdict{Share: share, GoodputPerSec: goodput}}
 	}

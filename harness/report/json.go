@@ -180,7 +180,7 @@ func (f *Facts) testReport() object {
 	o["test_matrix_summary"] = summary
 	o["test_results"] = f.results("configmatrix")
 	o["failure_diagnosis"] = f.diagnosed("configmatrix")
-	o["recommendations"] = recommended(f.configurations())
+	o["recommendations"] = append(recommended(f.configurations()), f.helped("configmatrix")...)
 	o["performance_metrics"] = object{"throughput_by_category": f.categories(), "sla": f.slaRows()}
 	o["tables"] = append(tablesOf(f.matrixSections(nil)), tablesOf([]section{f.claimsOf("the configuration matrix", "configmatrix"), f.claimsSection()})...)
 	return o
@@ -251,37 +251,6 @@ func (f *Facts) phaseReport(suite string) object {
 	o["recommendations"] = f.findings(suite)
 	o["tables"] = tablesOf(f.phasePage(suite, "this phase", nil))
 	return o
-}
-
-// findings are what the cases of these suites advise: the smallest change of each deployment that does not fit, as it
-// was planned anew, and each promise that the cases kept together.
-func (f *Facts) findings(suites ...string) []recommendation {
-	out := []recommendation{}
-	for _, suite := range suites {
-		for _, t := range f.tests(suite) {
-			for _, r := range t.Rows {
-				if change := r.Cells["smallest change"]; change != "" && change != "-" {
-					out = append(out, recommendation{r.Case + " fits with " + change, change,
-						"without it " + r.Cells["missing"] + " are missing; with it the memory plan was made again and fits", r.Case})
-				}
-			}
-			for _, p := range t.Promises {
-				if p.Kept {
-					out = append(out, recommendation{p.Says, "", "kept by the cases of " + t.Suite + "/" + t.Test, t.Test})
-				}
-			}
-		}
-	}
-	return out
-}
-
-// findingsTable is the same for people.
-func (f *Facts) findingsTable(suites ...string) *table {
-	t := &table{Title: "Recommendations", Columns: []string{"recommendation", "evidence"}, Source: "Each was tried; nothing is recommended by rule of thumb."}
-	for _, r := range f.findings(suites...) {
-		t.add(r.Title, r.Evidence)
-	}
-	return t.orNil()
 }
 
 func (f *Facts) claimRows() object {

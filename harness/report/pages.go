@@ -207,7 +207,7 @@ func (f *Facts) matrixSections(pics map[string]*plot) []section {
 	out := f.phaseSections("configmatrix", pics["cdf"])
 	out = append(out, section{Title: "Throughput against latency", Picture: pics["pareto"]}, section{Title: "Memory by deployment", Picture: pics["memory"]})
 	t := &table{Title: "Configurations", Columns: []string{"configuration", "setting", "evidence"}, Source: f.source("configmatrix")}
-	for _, c := range f.configurations() {
+	for _, c := range append(f.configurations(), f.helped("configmatrix")...) {
 		t.add(c.Title, c.Setting, c.Evidence)
 	}
 	out = append(out, section{Title: "Configurations that the search chose", Text: []string{"Chosen among the cases that were run on one A100-40GB, and found by the sweep under its SLO; not by rule of thumb. 13B stands for Qwen2.5-14B, as there is no Qwen2.5 of 13B."}, Table: t.orNil()})

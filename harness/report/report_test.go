@@ -261,3 +261,19 @@ func TestABrokenPromiseShows(t *testing.T) {
 	require.Equal(t, "complete: promises are broken", f.finalReport()["overall_status"])
 	require.Contains(t, rendered(t, f)[summaryFile], "11 of 11 kept; 1 promises of the cases together are broken")
 }
+
+func TestOnlyWhatHelpedIsRecommended(t *testing.T) {
+	r := sample(t, "sim")
+	advice := Test{Schema: 1, Suite: "kvcache", Test: "TestAdvice", Asks: "What helps?", Backend: "sim", Columns: []string{"change", "why", "seen", "before", "after", "helps"}}
+	for rule, helps := range map[string]string{"fp8-KV-cache": "yes", "fewer-seats": "no"} {
+		advice.Rows = append(advice.Rows, Row{Case: "of=kv_thrash/rule=" + rule, Want: Kept{Kept: true},
+			Cells: map[string]string{"change": "by " + rule, "why": "so", "seen": "thus", "before": "4/s", "after": "5/s", "helps": helps}})
+	}
+	r.Tests = append(r.Tests, advice)
+	f := gathered(t, r)
+	require.Equal(t, []recommendation{{"kv_thrash: by fp8-KV-cache", "by fp8-KV-cache", "so (thus). Before: 4/s. After: 5/s. Tried by simulation, not on a server", "of=kv_thrash/rule=fp8-KV-cache"}}, f.helped("kvcache"))
+	files := rendered(t, f)
+	require.NoError(t, validate(t, "symbiote_kv_cache_stress_report.json", files["symbiote_kv_cache_stress_report.json"]))
+	require.Contains(t, files[kvFile], "kv_thrash: by fp8-KV-cache")
+	require.Equal(t, 123, f.Outcome().Passed, "advice is no case")
+}
