@@ -122,13 +122,18 @@ func (a OnOff) clock(seed uint64) clock {
 	}
 }
 
+func (a Replay) scaled(t units.Time) units.Time {
+	if a.RateScale == 0 || a.RateScale == 1 {
+		return t
+	}
+	return units.Time(math.Round(float64(t) / a.RateScale))
+}
+
 // times are the send times of recorded arrivals, in the order of the rows.
 func (a Replay) times(recorded []units.Time, seed uint64) []units.Time {
 	out := slices.Clone(recorded)
-	if a.RateScale != 0 && a.RateScale != 1 {
-		for i, t := range out {
-			out[i] = units.Time(math.Round(float64(t) / a.RateScale))
-		}
+	for i, t := range out {
+		out[i] = a.scaled(t)
 	}
 	if a.Jitter <= 0 {
 		return out

@@ -25,7 +25,8 @@ func (l Load) arrivals() Arrivals {
 	if l.Arrivals != nil {
 		return l.Arrivals
 	}
-	if _, ok := l.Rows.(recorded); ok {
+	switch l.Rows.(type) {
+	case recorded, *TraceFile:
 		return Replay{}
 	}
 	return AllAtOnce{}
@@ -49,7 +50,9 @@ func (l Load) Validate() error {
 	_, isTrace := l.Rows.(recorded)
 	switch a := l.arrivals().(type) {
 	case Replay:
-		if !isTrace {
+		if _, isFile := l.Rows.(*TraceFile); isFile && a.Jitter > 0 {
+			return errors.New("workload: jitter needs all rows of a trace at hand, want it read")
+		} else if !isTrace && !isFile {
 			return errors.New("workload: replay needs the rows of a trace")
 		}
 	case Profile:
@@ -90,6 +93,15 @@ func (l Load) Play() Player {
 		p.fetch()
 		return p
 	case Replay:
+		if _, isFile := l.Rows.(*TraceFile); isFile {
+			var at units.Time
+			row := func() (Request, bool) {
+				r, ok := next()
+				at = r.At
+				return r, ok
+			}
+			return newOpenPlayer(row, func() (units.Time, bool) { return a.scaled(at), true })
+		}
 		times := a.times(l.Rows.(recorded).recorded(), l.Seed)
 		i := 0
 		return newOpenPlayer(next, func() (units.Time, bool) {

@@ -54,25 +54,48 @@ type TraceOptions struct {
 
 // ReadTrace reads the file of this name; a name that ends in .gz is decompressed.
 func ReadTrace(name string, o TraceOptions) (*Trace, error) {
-	f, err := os.Open(name)
+	f, r, err := openTrace(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	var r io.Reader = bufio.NewReaderSize(f, 1<<16)
-	if strings.HasSuffix(name, ".gz") {
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		r = z
-	}
 	return DecodeTrace(name, r, o)
+}
+
+func openTrace(name string) (*os.File, io.Reader, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := bufio.NewReaderSize(f, 1<<16)
+	if !strings.HasSuffix(name, ".gz") {
+		return f, r, nil
+	}
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		f.Close()
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return f, z, nil
 }
 
 // DecodeTrace reads CSV with a header: arrival_s, prompt_tokens, output_tokens, and what else it knows of prompt_id,
 // hash_ids, cached_tokens and stage. Errors name the line and the column.
 func DecodeTrace(name string, r io.Reader, o TraceOptions) (*Trace, error) {
+	d, err := newTraceDecoder(name, r, o)
+	for more := err == nil; more && err == nil; {
+		more, err = d.next()
+	}
+	if err == nil {
+		err = d.end()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.trace, nil
+}
+
+func newTraceDecoder(name string, r io.Reader, o TraceOptions) (*traceDecoder, error) {
 	in := csv.NewReader(r)
 	in.ReuseRecord = true
 	d := &traceDecoder{
@@ -80,28 +103,43 @@ func DecodeTrace(name string, r io.Reader, o TraceOptions) (*Trace, error) {
 		trace: &Trace{Name: filepath.Base(name), block: units.Tokens(o.HashBlockTokens), prefix: units.Tokens(o.PrefixTokens)},
 		ids:   map[string]uint64{},
 	}
-	if err := d.header(); err != nil {
-		return nil, err
+	return d, d.header()
+}
+
+// next reads one more row into the trace, or leaves out one that asks for nothing; false at the end.
+func (d *traceDecoder) next() (bool, error) {
+	record, err := d.in.Read()
+	if err == io.EOF {
+		return false, nil
 	}
-	for {
-		record, err := in.Read()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, d.located(err)
-		}
-		if err := d.row(record); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return false, d.located(err)
 	}
-	if len(d.trace.arrivals) == 0 {
-		return nil, fmt.Errorf("%s: the trace is empty, want at least one request with tokens", name)
+	return true, d.row(record)
+}
+
+// take returns the row that next read, if it did not leave it out, and forgets it.
+func (d *traceDecoder) take() (Request, bool) {
+	t := d.trace
+	if len(t.arrivals) == 0 {
+		return Request{}, false
+	}
+	r := t.request(0)
+	r.ID = d.count - 1
+	t.arrivals, t.prompt, t.output, t.cached = t.arrivals[:0], t.prompt[:0], t.output[:0], t.cached[:0]
+	t.stage, t.text, t.blocks, t.blockEnd = t.stage[:0], t.text[:0], t.blocks[:0], t.blockEnd[:0]
+	return r, true
+}
+
+// end closes the trace after its last row.
+func (d *traceDecoder) end() error {
+	if d.count == 0 {
+		return fmt.Errorf("%s: the trace is empty, want at least one request with tokens", d.name)
 	}
 	if d.empty > 0 {
 		d.warn("%d rows of 0 tokens are left out: they failed where they were recorded", d.empty)
 	}
-	return d.trace, nil
+	return nil
 }
 
 // traceDecoder carries what one reading needs.
@@ -115,6 +153,8 @@ type traceDecoder struct {
 	promptID, hashIDs, cachedTokens, stageOf int
 
 	ids   map[string]uint64 // texts by the name the trace gives them
+	count int               // rows that ask for something …
+	last  units.Time        // … and when the last of them arrived
 	empty int
 }
 
@@ -225,15 +265,15 @@ func (d *traceDecoder) row(record []string) error {
 		return d.at(d.arrival, "arrival_s %q, want seconds from 0 to %.0f", record[d.arrival], float64(maxSeconds))
 	}
 	now := units.Time(units.Seconds(at))
-	if n := len(t.arrivals); n > 0 && now < t.arrivals[n-1] {
+	if now < d.last {
 		return d.at(d.arrival, "arrival_s %s is before %.6g of the row above: sort the trace by arrival",
-			record[d.arrival], t.arrivals[n-1].Seconds())
+			record[d.arrival], d.last.Seconds())
 	}
-	prompt, err := d.count(record, d.promptTokens, "prompt_tokens")
+	prompt, err := d.tokens(record, d.promptTokens, "prompt_tokens")
 	if err != nil {
 		return err
 	}
-	output, err := d.count(record, d.outputTokens, "output_tokens")
+	output, err := d.tokens(record, d.outputTokens, "output_tokens")
 	if err != nil {
 		return err
 	}
@@ -241,6 +281,7 @@ func (d *traceDecoder) row(record []string) error {
 		d.empty++
 		return nil
 	}
+	d.count, d.last = d.count+1, now
 	t.arrivals = append(t.arrivals, now)
 	t.prompt = append(t.prompt, units.Tokens(prompt))
 	t.output = append(t.output, units.Tokens(output))
@@ -250,7 +291,7 @@ func (d *traceDecoder) row(record []string) error {
 func (d *traceDecoder) optional(record []string, prompt int) error {
 	t := d.trace
 	if d.cachedTokens >= 0 {
-		n, err := d.count(record, d.cachedTokens, "cached_tokens")
+		n, err := d.tokens(record, d.cachedTokens, "cached_tokens")
 		if err != nil {
 			return err
 		}
@@ -260,7 +301,7 @@ func (d *traceDecoder) optional(record []string, prompt int) error {
 		t.cached = append(t.cached, units.Tokens(n))
 	}
 	if d.stageOf >= 0 {
-		n, err := d.count(record, d.stageOf, "stage")
+		n, err := d.tokens(record, d.stageOf, "stage")
 		if err != nil {
 			return err
 		}
@@ -283,7 +324,7 @@ func (d *traceDecoder) optional(record []string, prompt int) error {
 	return nil
 }
 
-func (d *traceDecoder) count(record []string, column int, what string) (int, error) {
+func (d *traceDecoder) tokens(record []string, column int, what string) (int, error) {
 	s := strings.TrimSpace(record[column])
 	if what == "cached_tokens" && s == "" {
 		return 0, nil
@@ -337,17 +378,20 @@ func (t *Trace) rows(uint64) func() (Request, bool) {
 		if i >= len(t.arrivals) {
 			return Request{}, false
 		}
-		r := Request{ID: i, At: t.arrivals[i], Prompt: t.prompt[i], Output: t.output[i]}
-		if t.cached != nil {
-			r.Cached = t.cached[i]
-		}
-		if t.stage != nil {
-			r.Stage = t.stage[i]
-		}
-		r.Shared = t.shared(i)
 		i++
-		return r, true
+		return t.request(i - 1), true
 	}
+}
+
+func (t *Trace) request(i int) Request {
+	r := Request{ID: i, At: t.arrivals[i], Prompt: t.prompt[i], Output: t.output[i], Shared: t.shared(i)}
+	if t.cached != nil {
+		r.Cached = t.cached[i]
+	}
+	if t.stage != nil {
+		r.Stage = t.stage[i]
+	}
+	return r
 }
 
 // shared are the prompt's texts, cut to the prompt.
