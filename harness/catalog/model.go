@@ -1,58 +1,13 @@
 package catalog
 
 import (
+	"cmp"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/testing-symbiote/symbiote/harness/units"
 )
-
-// A family is what an architecture's code says and its config.json does not.
-type family struct {
-	architecture string
-	qkvBias      bool
-	qkNorm       bool
-	bias         bool // every projection has a bias
-	plainMLP     bool
-	tied         bool // where the config is silent
-	learned      bool // position embedding instead of rotary
-	multimodal   bool
-}
-
-// families lists the architectures that the planner knows, each as vLLM's model code builds it.
-func families() []family {
-	return []family{
-		{architecture: "LlamaForCausalLM"},
-		{architecture: "MistralForCausalLM"},
-		{architecture: "Qwen2ForCausalLM", qkvBias: true},
-		{architecture: "Qwen3ForCausalLM", qkNorm: true},
-		{architecture: "QWenLMHeadModel", qkvBias: true},
-		{architecture: "GraniteForCausalLM"},
-		{architecture: "Phi3ForCausalLM"},
-		{architecture: "InternLM2ForCausalLM"},
-		{architecture: "CohereForCausalLM", tied: true},
-		{architecture: "Starcoder2ForCausalLM", qkvBias: true, bias: true, plainMLP: true, tied: true},
-		{architecture: "GemmaForCausalLM", tied: true},
-		{architecture: "Gemma2ForCausalLM", tied: true},
-		{architecture: "Gemma3ForCausalLM", tied: true, qkNorm: true},
-		{architecture: "Gemma3ForConditionalGeneration", tied: true, qkNorm: true, multimodal: true},
-		{architecture: "Olmo2ForCausalLM", qkNorm: true},
-		{architecture: "OPTForCausalLM", qkvBias: true, bias: true, plainMLP: true, tied: true, learned: true},
-		{architecture: "MixtralForCausalLM"},
-		{architecture: "Qwen2MoeForCausalLM", qkvBias: true},
-		{architecture: "Qwen3MoeForCausalLM", qkNorm: true},
-		{architecture: "DeepseekV2ForCausalLM"},
-		{architecture: "DeepseekV3ForCausalLM"},
-		{architecture: "GptOssForCausalLM", qkvBias: true},
-		{architecture: "Llama4ForConditionalGeneration", multimodal: true},
-		{architecture: "Mistral3ForConditionalGeneration", multimodal: true},
-		{architecture: "LlavaNextForConditionalGeneration", multimodal: true},
-		{architecture: "MllamaForConditionalGeneration", multimodal: true},
-		{architecture: "KimiVLForConditionalGeneration", multimodal: true},
-		{architecture: "Qwen2_5_VLForConditionalGeneration", qkvBias: true, multimodal: true},
-	}
-}
 
 // DecodeModel reads one model: an entry of a library, {"id", "aliases", "source", "config"}, or a bare HF
 // config.json, which is named after its folder (or after the file, if it is not called config.json). Fields of a
@@ -102,7 +57,7 @@ func (f *file) config(root *value, m *Model) {
 	}
 	m.Architecture = fam.architecture
 	m.Multimodal = fam.multimodal
-	f.shape(v, m)
+	f.shape(v, m, fam.silent)
 	if f.err != nil {
 		return
 	}
@@ -115,11 +70,11 @@ func (f *file) config(root *value, m *Model) {
 	if !slices.Contains([]string{"bfloat16", "float16", "float32"}, m.DType) {
 		f.fault(v.at, "torch_dtype = %q, want bfloat16, float16 or float32", m.DType)
 	}
-	f.positions(v, m, fam.learned)
+	f.positions(v, m, fam)
 	f.experts(v, m)
 	f.latent(v, m)
-	f.window(v, m)
-	f.quantization(root, m)
+	f.window(v, m, fam.silent["sliding_window"])
+	f.quantization(root, v, m)
 	f.vision(root, m)
 }
 
@@ -145,75 +100,93 @@ func (f *file) family(v *value) (family, bool) {
 }
 
 // shape reads the sizes that every transformer has.
-func (f *file) shape(v *value, m *Model) {
-	must := func(keys ...string) int {
-		for _, k := range keys {
-			if v.given(k) != nil {
-				return f.whole(v, k, 1, 0)
-			}
+func (f *file) shape(v *value, m *Model, silent map[string]int) {
+	must := func(key string) int {
+		if v.given(key) != nil {
+			return f.whole(v, key, 1, 0)
 		}
-		f.fault(v.at, "%s is missing", keys[0])
-		return 0
+		if silent[key] == 0 {
+			f.fault(v.at, "%s is missing", key)
+		}
+		return silent[key]
 	}
 	m.Layers = must("num_hidden_layers")
 	m.HiddenSize = must("hidden_size")
 	m.Heads = must("num_attention_heads")
 	m.VocabSize = must("vocab_size")
-	m.IntermediateSize = f.whole(v, "intermediate_size", 1, f.whole(v, "ffn_dim", 1, 0))
+	m.IntermediateSize = f.whole(v, "intermediate_size", 1, f.whole(v, "ffn_dim", 1, silent["intermediate_size"]))
 	if m.IntermediateSize == 0 && v.given("moe_intermediate_size") == nil {
 		f.fault(v.at, "intermediate_size is missing")
 	}
-	m.KVHeads = f.whole(v, "num_key_value_heads", 1, m.Heads)
+	m.KVHeads = f.whole(v, "num_key_value_heads", 1, cmp.Or(silent["num_key_value_heads"], m.Heads))
 	if m.Heads == 0 || f.err != nil {
 		return
 	}
-	m.HeadDim = f.whole(v, "head_dim", 1, 0)
+	m.HeadDim = f.whole(v, "head_dim", 1, silent["head_dim"])
 	if m.HeadDim == 0 {
 		if m.HiddenSize%m.Heads != 0 {
-			f.fault(v.fields["hidden_size"].at, "hidden_size = %d is not divisible by num_attention_heads = %d: give head_dim", m.HiddenSize, m.Heads)
+			f.fault(at(v, "hidden_size"), "hidden_size = %d is not divisible by num_attention_heads = %d: give head_dim", m.HiddenSize, m.Heads)
 			return
 		}
 		m.HeadDim = m.HiddenSize / m.Heads
 	}
 	if m.Heads%m.KVHeads != 0 {
-		f.fault(v.fields["num_key_value_heads"].at, "num_heads (%d) is not divisible by num_kv_heads (%d)", m.Heads, m.KVHeads)
+		f.fault(at(v, "num_key_value_heads"), "num_heads (%d) is not divisible by num_kv_heads (%d)", m.Heads, m.KVHeads)
 	}
 }
 
 // positions reads the context length and the size of the position tables.
-func (f *file) positions(v *value, m *Model, learned bool) {
-	m.MaxModelLen = f.whole(v, "max_position_embeddings", 1, f.whole(v, "seq_length", 1, 0))
+func (f *file) positions(v *value, m *Model, fam family) {
+	m.MaxModelLen = f.whole(v, "max_position_embeddings", 1, f.whole(v, "seq_length", 1, fam.silent["max_position_embeddings"]))
 	if m.MaxModelLen == 0 {
 		f.fault(v.at, "max_position_embeddings is missing")
 	}
-	if learned {
+	if fam.learned {
 		m.LearnedPositions = m.MaxModelLen + 2
 		return
 	}
-	m.RotaryPositions = m.MaxModelLen
-	m.RotaryDim = int(float64(m.HeadDim) * f.number(v, "partial_rotary_factor", 1))
 	scaling := v.given("rope_scaling")
 	if scaling == nil {
 		scaling = v.given("rope_parameters")
 	}
-	if scaling == nil || scaling.fields == nil {
-		return
+	if scaling != nil && scaling.given("full_attention") != nil { // one entry a kind of layer
+		scaling = scaling.given("full_attention")
 	}
+	if scaling == nil || scaling.fields == nil {
+		scaling = &value{at: v.at, fields: map[string]*value{}}
+	}
+	m.RotaryDim = int(float64(m.HeadDim) * f.number(v, "partial_rotary_factor", f.number(scaling, "partial_rotary_factor", 1)))
+	f.scaled(v, scaling, m)
+	if strings.HasPrefix(m.Architecture, "Gemma3") {
+		m.RotaryPositions += m.MaxModelLen // windowed layers have a table of their own
+	}
+}
+
+// scaled is how rope scaling stretches the context and the table of cosines and sines.
+func (f *file) scaled(v, scaling *value, m *Model) {
 	factor := f.number(scaling, "factor", 1)
-	original := f.whole(scaling, "original_max_position_embeddings", 1, m.MaxModelLen)
+	original := f.whole(scaling, "original_max_position_embeddings", 1, f.whole(v, "original_max_position_embeddings", 1, m.MaxModelLen))
+	m.RotaryPositions = m.MaxModelLen
 	switch f.text(scaling, "rope_type", f.text(scaling, "type", "default")) {
 	case "yarn":
-		m.MaxModelLen = max(m.MaxModelLen, int(float64(original)*factor))
 		m.RotaryPositions = int(float64(original) * factor)
+		m.MaxModelLen = max(m.MaxModelLen, m.RotaryPositions)
 	case "linear", "dynamic":
 		m.RotaryPositions = int(float64(m.MaxModelLen) * factor)
 		if !strings.HasPrefix(m.Architecture, "Gemma3") { // whose context is already that of the scaled positions
 			m.MaxModelLen = m.RotaryPositions
 		}
+	case "longrope", "su":
+		m.RotaryPositions += original // one table for short and one for long contexts
 	}
-	if strings.HasPrefix(m.Architecture, "Gemma3") {
-		m.RotaryPositions += m.MaxModelLen // windowed layers have a table of their own
+}
+
+// at is where a field stands, or its object where the field is absent.
+func at(v *value, key string) int {
+	if x := v.fields[key]; x != nil {
+		return x.at
 	}
+	return v.at
 }
 
 func (f *file) experts(v *value, m *Model) {
@@ -264,12 +237,12 @@ func (f *file) latent(v *value, m *Model) {
 }
 
 // window reads which layers look back only so far. layer_types says it per layer; older configs say it by rule.
-func (f *file) window(v *value, m *Model) {
-	w := f.whole(v, "sliding_window", 0, 0)
+func (f *file) window(v *value, m *Model, silent int) {
+	w := f.whole(v, "sliding_window", 0, silent)
 	if c := f.whole(v, "attention_chunk_size", 0, 0); c > 0 {
 		w = c // Llama 4: attention in chunks, cached as a window is
 	}
-	if w == 0 || !f.truth(v, "use_sliding_window", true) {
+	if w == 0 || w >= m.MaxModelLen || !f.truth(v, "use_sliding_window", true) {
 		return
 	}
 	layers := m.Layers

@@ -3,8 +3,11 @@ package catalog
 import "strings"
 
 // quantization reads how the checkpoint stores its linear layers, in the words of the tools that made it.
-func (f *file) quantization(root *value, m *Model) {
+func (f *file) quantization(root, text *value, m *Model) {
 	v := root.given("quantization_config")
+	if v == nil {
+		v = text.given("quantization_config")
+	}
 	if v == nil {
 		return
 	}
@@ -18,14 +21,16 @@ func (f *file) quantization(root *value, m *Model) {
 	switch method {
 	case "awq":
 		m.Quantization = &Quantization{Method: "awq", Bits: bits, GroupSize: max(0, group)}
-	case "gptq":
+	case "gptq", "auto-round":
 		q := &Quantization{Method: "gptq-int4", Bits: bits, GroupSize: max(0, group)}
 		if bits == 8 {
 			q.Method = "gptq-int8"
 		}
 		m.Quantization = q
 	case "fp8", "fbgemm_fp8":
-		m.Quantization = &Quantization{Method: "fp8", Bits: 8}
+		m.Quantization = &Quantization{Method: "fp8", Bits: 8, GroupSize: f.tile(v)}
+	case "modelopt":
+		m.Quantization = f.modelopt(v)
 	case "bitsandbytes":
 		q := &Quantization{Method: "bitsandbytes", Bits: 4, GroupSize: 64}
 		if f.truth(v, "load_in_8bit", false) {
@@ -37,8 +42,35 @@ func (f *file) quantization(root *value, m *Model) {
 	case "compressed-tensors":
 		m.Quantization = f.compressed(v)
 	default:
-		f.fault(v.at, "quantization_config.quant_method = %q, want awq, gptq, fp8, fbgemm_fp8, bitsandbytes, mxfp4 or compressed-tensors", method)
+		f.fault(v.at, "quantization_config.quant_method = %q, want awq, gptq, auto-round, fp8, fbgemm_fp8, modelopt, bitsandbytes, mxfp4 or compressed-tensors", method)
 	}
+}
+
+// tile is how many weights share a scale where they are scaled in tiles; 0 = one scale a channel.
+func (f *file) tile(v *value) int {
+	block := v.given("weight_block_size")
+	if block == nil || !block.isList {
+		return 0
+	}
+	n := 1
+	for _, side := range block.list {
+		w := f.whole(&value{at: side.at, fields: map[string]*value{"weight_block_size": side}}, "weight_block_size", 1, 1)
+		n *= w
+	}
+	return n
+}
+
+// modelopt reads what NVIDIA's optimizer calls its algorithm.
+func (f *file) modelopt(v *value) *Quantization {
+	switch algorithm := f.text(v, "quant_algo", "FP8"); algorithm {
+	case "FP8":
+		return &Quantization{Method: "fp8", Bits: 8}
+	case "NVFP4":
+		return &Quantization{Method: "nvfp4", Bits: 4, GroupSize: 16}
+	default:
+		f.fault(at(v, "quant_algo"), "quant_algo = %q, want FP8 or NVFP4", algorithm)
+	}
+	return nil
 }
 
 // compressed reads the first group of a compressed-tensors scheme.
