@@ -182,3 +182,24 @@ func TestBothWaysAreOne(t *testing.T) {
 		})
 	}
 }
+
+// The first 100,000 of a day at 201 a second, on a server that its front end holds at three quarters of that: the same
+// events and, streamed, the same figures.
+func TestTheFirstOfADay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("100,000 requests, four times")
+	}
+	d := deployment(t, "Qwen/Qwen2.5-0.5B-Instruct", "h100-sxm")
+	w := workload.BatchChat(100_000).At(workload.Poisson{Rate: 201})
+	_, err := sim.Twice{}.Run(context.Background(), d, w)
+	require.NoError(t, err)
+	var summaries [2]stats.Summary
+	for i := range summaries {
+		c := stats.NewStream(stats.NearestRank)
+		run, err := sim.Backend{Reference: i == 1, Each: c.Add}.Run(context.Background(), d, w)
+		require.NoError(t, err)
+		summaries[i] = c.Summary(run)
+	}
+	require.Equal(t, 100_000, summaries[0].Completed)
+	require.Equal(t, summaries[1], summaries[0])
+}

@@ -151,17 +151,24 @@ func progressLine(stderr io.Writer, total int) func(units.Time, int, int) {
 	if st, err := file.Stat(); err != nil || st.Mode()&os.ModeCharDevice == 0 {
 		return nil
 	}
-	start, last := time.Now(), time.Now()
+	return progress(file, total, time.Now)
+}
+
+// progress writes percent, simulated time and what is left of the wait, over and over on one line.
+func progress(w io.Writer, total int, clock func() time.Time) func(units.Time, int, int) {
+	start := clock()
+	last := start
 	return func(at units.Time, _, done int) {
-		if time.Since(last) < 200*time.Millisecond {
+		now := clock()
+		if now.Sub(last) < 200*time.Millisecond {
 			return
 		}
-		last = time.Now()
+		last = now
 		eta := "?"
 		if done > 0 {
-			eta = time.Duration(float64(time.Since(start)) * float64(total-done) / float64(done)).Round(time.Second).String()
+			eta = time.Duration(float64(now.Sub(start)) * float64(total-done) / float64(done)).Round(time.Second).String()
 		}
-		fmt.Fprintf(file, "\r%3d%%  simulated %v, %d of %d done, %s left   ", 100*done/total, units.Span(at).Duration().Round(time.Second), done, total, eta)
+		fmt.Fprintf(w, "\r%3d%%  simulated %v, %d of %d done, %s left   ", 100*done/total, units.Span(at).Duration().Round(time.Second), done, total, eta)
 	}
 }
 

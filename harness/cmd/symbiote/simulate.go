@@ -30,6 +30,12 @@ type simulateFlags struct {
 }
 
 func simulateCommand(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	return simulate(ctx, args, stdout, stderr)
+}
+
+func simulate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var f simulateFlags
 	fs := flag.NewFlagSet("simulate", flag.ContinueOnError)
 	fs.SetOutput(stderr)
@@ -59,14 +65,14 @@ func simulateCommand(args []string, stdout, stderr io.Writer) int {
 	case fs.NArg() > 0:
 		return fail(stderr, "simulate", fmt.Errorf("%q is no flag; see -h", fs.Arg(0)))
 	}
-	code, err := f.run(stdout, stderr)
+	code, err := f.run(ctx, stdout, stderr)
 	if err != nil {
 		return fail(stderr, "simulate", err)
 	}
 	return code
 }
 
-func (f *simulateFlags) run(stdout, stderr io.Writer) (int, error) {
+func (f *simulateFlags) run(ctx context.Context, stdout, stderr io.Writer) (int, error) {
 	if f.sloTTFT < 0 || f.sloTPOT < 0 {
 		return 0, fmt.Errorf("-slo-ttft-ms %v -slo-tpot-ms %v, want 0 or more", f.sloTTFT, f.sloTPOT)
 	}
@@ -77,6 +83,7 @@ func (f *simulateFlags) run(stdout, stderr io.Writer) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	f.workload.stays = !f.pipeline
 	load, ignored, err := f.workload.load(f.pipeline)
 	if err != nil {
 		return 0, err
@@ -92,13 +99,18 @@ func (f *simulateFlags) run(stdout, stderr io.Writer) (int, error) {
 		return 0, err
 	}
 	defer out.discard()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	start := time.Now()
-	run, err := sim.Backend{Reference: f.reference, Each: out.add, Progress: progressLine(stderr, load.Rows.Len())}.Run(ctx, d, w)
+	line := progressLine(stderr, load.Rows.Len())
+	run, err := sim.Backend{Reference: f.reference, Each: out.add, Progress: line}.Run(ctx, d, w)
+	if line != nil {
+		fmt.Fprint(stderr, "\r\x1b[K") // the line goes
+	}
 	partial := errors.Is(err, context.Canceled)
 	if err != nil && !partial {
 		return 0, err
+	}
+	if file, ok := load.Rows.(*workload.TraceFile); ok && file.Err() != nil {
+		return 0, file.Err()
 	}
 	if run.Failure != nil {
 		return f.refused(run, stdout, stderr), nil

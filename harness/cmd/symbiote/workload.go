@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"time"
@@ -22,6 +23,8 @@ type workloadFlags struct {
 	file   string
 	closed int
 	rate   float64
+
+	stays bool // a trace is played from its file: it may be longer than memory, but is played once at a time
 
 	requests, prefix, groups int
 	prompt, output           string
@@ -87,18 +90,7 @@ func (f *workloadFlags) load(batches bool) (workload.Load, []string, error) {
 
 func (f *workloadFlags) rows() (workload.Source, []string, error) {
 	if f.trace != "" {
-		t, err := workload.ReadTrace(f.trace, workload.TraceOptions{HashBlockTokens: f.block})
-		if err != nil {
-			return nil, nil, err
-		}
-		warnings := t.Warnings
-		if f.given("requests") {
-			if f.requests < 1 {
-				return nil, nil, fmt.Errorf("-requests = %d, want > 0", f.requests)
-			}
-			t = t.Head(f.requests)
-		}
-		return t, warnings, nil
+		return f.recorded()
 	}
 	r := workload.Rows{Count: f.requests, SharedPrefix: units.Tokens(f.prefix), Groups: f.groups}
 	var err error
@@ -112,6 +104,30 @@ func (f *workloadFlags) rows() (workload.Source, []string, error) {
 		return nil, nil, fmt.Errorf("-requests = %d, want > 0", f.requests)
 	}
 	return r, nil, nil
+}
+
+// recorded opens the trace, or reads it into memory where all of it is needed at once.
+func (f *workloadFlags) recorded() (workload.Source, []string, error) {
+	n := math.MaxInt
+	if f.given("requests") {
+		n = f.requests
+	}
+	if n < 1 {
+		return nil, nil, fmt.Errorf("-requests = %d, want > 0", n)
+	}
+	o := workload.TraceOptions{HashBlockTokens: f.block}
+	if f.stays && f.jitter == 0 {
+		t, err := workload.OpenTrace(f.trace, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		return t.Head(n), t.Warnings, nil
+	}
+	t, err := workload.ReadTrace(f.trace, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return t.Head(n), t.Warnings, nil
 }
 
 // contradictions are flags that say two things at once, or nothing.
