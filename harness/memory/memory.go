@@ -173,15 +173,19 @@ func (p *Plan) size() error {
 		}
 	}
 	p.KVTokens = units.Tokens(int(p.NumBlocks) * tightest.size)
+	var refused error // of the first stage that refuses; the others still say what they would hold
 	for i, s := range stages(d) {
 		l := layoutOf(d, s)
 		room := p.Stages[i].KVCache
 		if override > 0 {
 			room = units.Bytes(override*l.groups()) * l.block
 		}
-		if err := p.check(l, room, p.Stages[i]); err != nil {
-			return err
+		if err := p.check(l, room, p.Stages[i]); err != nil && refused == nil {
+			refused = err
 		}
+	}
+	if refused != nil {
+		return refused
 	}
 	p.capacity(tightest)
 	return nil
