@@ -36,7 +36,7 @@ func recordedModel(name string) (catalog.Model, error) {
 // and no compared figure depends on more of them.
 type cpuSteps struct{ prefill, decode units.Span }
 
-func (c cpuSteps) Intake(units.Tokens) units.Span { return 0 }
+func (c cpuSteps) Intake(units.Tokens) (units.Span, int) { return 0, 0 }
 func (c cpuSteps) Step(w *engine.Work) engine.Cost {
 	if len(w.Chunks) > 0 {
 		return engine.Cost{GPU: c.prefill}

@@ -54,9 +54,9 @@ func (e *Engine) coast(to units.Time) bool {
 		e.now = max(e.now, result)
 		e.core = result.Add(old.cost.Update)
 		e.turn++
-		e.front = max(e.front, e.core).Add(old.cost.Deliver)
-		e.events = append(e.events, Event{Kind: Step, At: e.core, Seen: e.front, Tokens: w.Tokens, Count: a.decodes, Gap: e.front.Sub(e.lastSeen)})
-		e.lastSeen = e.front
+		seen := e.front.hand(e.core, &old.cost, a.decodes)
+		e.events = append(e.events, Event{Kind: Step, At: e.core, Seen: seen, Tokens: w.Tokens, Count: a.decodes, Gap: seen.Sub(e.lastSeen)})
+		e.lastSeen = seen
 		old = cur
 	}
 	if turns == 0 {

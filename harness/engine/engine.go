@@ -24,7 +24,7 @@ type Engine struct {
 	depth int // steps that may be in flight
 
 	now      units.Time
-	front    units.Time // the front end is busy until then
+	front    frontEnd
 	core     units.Time // the core loop takes its next turn then, or waits for a step's result
 	gpu      units.Time // the GPU is busy until then
 	waitsFor bool       // core is when the oldest step's result is there
@@ -93,10 +93,11 @@ func (e *Engine) Submit(at units.Time, r Request) error {
 	if err := e.cfg.check(r); err != nil {
 		return err
 	}
-	e.front = max(e.front, at).Add(e.timer.Intake(r.Prompt))
-	e.intake.push(r, e.front)
+	busy, awaits := e.timer.Intake(r.Prompt)
+	ready := e.front.take(at, busy, awaits)
+	e.intake.push(r, ready)
 	if e.core == units.Never {
-		e.core = e.front
+		e.core = ready
 	}
 	return nil
 }
@@ -226,8 +227,7 @@ func (e *Engine) rest(t units.Time) units.Time {
 // counted; first tokens and those after a longer gap are told one by one.
 func (e *Engine) deliver(at units.Time, cost Cost, work Work, regular int, outputs []Output) {
 	e.turn++
-	e.front = max(e.front, at).Add(cost.Deliver)
-	seen := e.front
+	seen := e.front.hand(at, &cost, regular+len(outputs))
 	step := Event{Kind: Step, At: at, Seen: seen, Tokens: work.Tokens, Gap: seen.Sub(e.lastSeen), Count: regular}
 	for _, o := range outputs {
 		m := o.mark

@@ -84,6 +84,9 @@ func timerOf(seed uint64) enginetest.Linear {
 	if seed%7 == 0 {
 		l.Deliver, l.IntakeFor, l.Update = 0, 0, 0
 	}
+	if seed%3 == 0 { // a front end that falls behind
+		l.WriteToken, l.Awaits = 300*units.Microsecond, int(seed%5)
+	}
 	return l
 }
 

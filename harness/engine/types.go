@@ -43,17 +43,20 @@ type Work struct {
 }
 
 // Cost is how long the parts of one step take. The host prepares (Schedule), the GPU computes (GPU), the host takes
-// the result (Update), the front end hands the tokens to the clients (Deliver). With async scheduling the first
+// the result (Update), the front end takes the tokens (Deliver) and writes them to
+// the clients (Write; for steps that it is behind with, once). With async scheduling the first
 // three overlap over two steps, without it they follow each other.
 type Cost struct {
 	Schedule, GPU, Update, Deliver units.Span
+	Write                          units.Span
 }
 
-// StepTimer says how long a step takes and how long the front end needs before a request reaches the scheduler.
+// StepTimer says how long a step takes, how long the front end is busy with a request before it reaches the scheduler,
+// and how often that request waits meanwhile for a pass over the streams, if the front end is behind with them.
 // It must be a pure function of its arguments.
 type StepTimer interface {
 	Step(w *Work) Cost
-	Intake(prompt units.Tokens) units.Span
+	Intake(prompt units.Tokens) (busy units.Span, awaits int)
 }
 
 // Kind says what an Event tells.

@@ -15,8 +15,8 @@ import (
 // measured then is the server and its client.
 type Fixed units.Span
 
-func (f Fixed) Step(*engine.Work) engine.Cost { return engine.Cost{GPU: units.Span(f)} }
-func (Fixed) Intake(units.Tokens) units.Span  { return 0 }
+func (f Fixed) Step(*engine.Work) engine.Cost       { return engine.Cost{GPU: units.Span(f)} }
+func (Fixed) Intake(units.Tokens) (units.Span, int) { return 0, 0 }
 
 // newReplica resolves and plans a deployment as vLLM does at its start.
 func newReplica(s *Server, d *deploy.Deployment) (*replica, error) {

@@ -12,6 +12,7 @@ type launches struct {
 	updateStep, updateToken, updateFinished        units.Span
 	full, piecewise, compiled, mixedRequest        units.Span
 	deliverStep, deliverToken, deliverFinished     units.Span
+	writeToken                                     units.Span
 	intakeRequest, intakeToken, connection         units.Span
 }
 
@@ -24,6 +25,7 @@ func launchesOf(h Host, layers int, eager bool) launches {
 		us(h.LaunchPiecewisePerStep + float64(h.LaunchCompiled*float64(layers))),
 		us(h.LaunchMixedPerRequest),
 		us(h.DeliverPerStep), us(h.DeliverPerToken), us(h.DeliverPerFinished),
+		us(h.WritePerToken),
 		us(h.IntakePerRequest), us(h.IntakePerToken), us(h.Connection),
 	}
 	if eager {

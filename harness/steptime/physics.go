@@ -43,8 +43,8 @@ func (g GPU) Validate() error {
 func (h Host) Validate() error {
 	for _, us := range []float64{h.SchedulePerStep, h.SchedulePerRequest, h.SchedulePerPrefill, h.UpdatePerStep,
 		h.UpdatePerToken, h.UpdatePerFinished, h.LaunchFull, h.LaunchPiecewisePerStep, h.LaunchPiecewise,
-		h.LaunchCompiled, h.LaunchEager, h.LaunchMixedPerRequest, h.DeliverPerStep, h.DeliverPerToken, h.DeliverPerFinished,
-		h.IntakePerRequest, h.IntakePerToken, h.Connection} {
+		h.LaunchCompiled, h.LaunchEager, h.LaunchMixedPerRequest, h.DeliverPerStep, h.DeliverPerToken, h.DeliverPerFinished, h.WritePerToken,
+		h.IntakePerRequest, h.IntakePerToken, float64(h.IntakeAwaits), h.Connection} {
 		if us < 0 {
 			return fmt.Errorf("steptime: host profile %s: a cost of %gµs, want ≥ 0", h.ID, us)
 		}

@@ -114,8 +114,10 @@ type Host struct {
 	DeliverPerStep     float64 `json:"deliver_per_step_us"`
 	DeliverPerToken    float64 `json:"deliver_per_token_us"`
 	DeliverPerFinished float64 `json:"deliver_per_finished_us"`
+	WritePerToken      float64 `json:"write_per_token_us,omitempty"` // a chunk to one client; tokens that the front end is behind with share one
 	IntakePerRequest   float64 `json:"intake_per_request_us"`
 	IntakePerToken     float64 `json:"intake_per_token_us"`
+	IntakeAwaits       int     `json:"intake_awaits,omitempty"` // of a request on its way in; each waits for a pass over the streams while the front end is behind
 
 	// Connection passes between client and front end without keeping either busy: network, HTTP, event loops.
 	Connection float64 `json:"connection_us"`

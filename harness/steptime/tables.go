@@ -82,7 +82,7 @@ func (t Timer) Step(w *engine.Work) engine.Cost {
 	if w.Sampled > 0 {
 		deliver = h.deliverStep + h.deliverToken*units.Span(w.Sampled) + h.deliverFinished*units.Span(w.Finishing)
 	}
-	c := engine.Cost{Schedule: prepare, GPU: gpu, Update: update, Deliver: deliver}
+	c := engine.Cost{Schedule: prepare, GPU: gpu, Update: update, Deliver: deliver, Write: h.writeToken * units.Span(w.Sampled)}
 	// The GPU starts with the first kernel, while the host still launches the rest. A step that the GPU bounds
 	// hides its launches; one that the host bounds hides the GPU's work in them.
 	if gpu < prepare+how+update {
@@ -101,9 +101,10 @@ func (t Timer) GPU(w *engine.Work) units.Span {
 	return m.linear(rows) + m.sampling(w.Sampled) + m.attend(w)
 }
 
-// Intake returns what the front end spends on a request before the scheduler sees it.
-func (t Timer) Intake(prompt units.Tokens) units.Span {
-	return t.launch.intakeRequest + t.launch.intakeToken*units.Span(prompt)
+// Intake returns what the front end spends on a request before the scheduler sees it, and how many passes over the
+// streams it waits for.
+func (t Timer) Intake(prompt units.Tokens) (units.Span, int) {
+	return t.launch.intakeRequest + t.launch.intakeToken*units.Span(prompt), t.host.IntakeAwaits
 }
 
 // Connection returns what passes between client and front end, both ways, without keeping either busy.

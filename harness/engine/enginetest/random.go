@@ -147,12 +147,15 @@ type Linear struct {
 	Base, PerToken     units.Span
 	Schedule, Update   units.Span
 	Deliver, IntakeFor units.Span
+	WriteToken         units.Span // to one client
+	Awaits             int        // of a request on its way in
 }
 
 // Step is the cost of a step.
 func (l Linear) Step(w *engine.Work) engine.Cost {
-	return engine.Cost{Schedule: l.Schedule, GPU: l.Base + l.PerToken*units.Span(w.Tokens), Update: l.Update, Deliver: l.Deliver}
+	return engine.Cost{Schedule: l.Schedule, GPU: l.Base + l.PerToken*units.Span(w.Tokens), Update: l.Update, Deliver: l.Deliver,
+		Write: l.WriteToken * units.Span(w.Sampled)}
 }
 
 // Intake is the front end's cost of a request.
-func (l Linear) Intake(units.Tokens) units.Span { return l.IntakeFor }
+func (l Linear) Intake(units.Tokens) (units.Span, int) { return l.IntakeFor, l.Awaits }
