@@ -50,9 +50,10 @@ func capacity(t testing.TB, d deploy.Deployment, start float64) slo.Capacity {
 func spec(t testing.TB) suite.Spec {
 	c := capacity(t, production(), 100)
 	base := 0.4 * c.Load
+	require.Less(t, c.Load, 202.0, "the reports' rate is overload")
 	s := suite.Spec{
-		Asks: fmt.Sprintf("How much of a burst does one A100-40GB absorb? It sustains %.4g requests a second of batch-chat (%d runs to find); base=40%% is %.4g/s.",
-			c.Load, c.Runs, base),
+		Asks: fmt.Sprintf("How much of a burst does one A100-40GB absorb? It sustains %.4g requests a second of batch-chat (%d runs to find); base=40%% is %.4g/s, base=202 %.0f%%: overload before the burst.",
+			c.Load, c.Runs, base, 100*202/c.Load),
 		SLO: target, Columns: columns(),
 	}
 	for _, b := range shapes() {

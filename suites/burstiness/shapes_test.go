@@ -3,6 +3,7 @@ package burstiness
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -82,6 +83,12 @@ func (s shape) tooSlow(within units.Span) suite.Want {
 
 // columns of a burst: the shape's rows have a before, a during and an after.
 func columns() []suite.Column {
+	base := suite.Rate("base", "", func(r suite.Result) float64 {
+		if p, ok := r.Case.Play.(workload.Load).Arrivals.(workload.Profile); ok {
+			return p.Base
+		}
+		return math.NaN()
+	})
 	weather := func(of func(slo.Weathered) stats.Dist) func(suite.Result) stats.Dist {
 		return func(r suite.Result) stats.Dist {
 			for _, s := range shapes() {
@@ -95,6 +102,7 @@ func columns() []suite.Column {
 	return []suite.Column{
 		suite.Count("ok", "", func(r suite.Result) int { return r.Summary.Completed }),
 		suite.Count("lost", "lost-requests", func(r suite.Result) int { return r.Summary.Failed }),
+		base,
 		suite.Rate("sent", "", func(r suite.Result) float64 { return r.Summary.ArrivalRate }),
 		{Name: "cv", Of: func(r suite.Result) float64 { return r.Summary.ArrivalCV }},
 		suite.Share("met SLO", "slo-met-%", suite.Higher, func(r suite.Result) float64 { return r.Verdict.Share }),
