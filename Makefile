@@ -80,10 +80,8 @@ live: ## run the suites on a live vLLM: SYMBIOTE_ENDPOINT names a server, or SYM
 live-cpu: ## install and start a small live vLLM on this machine's CPU, run the suites and a load on it, stop it
 	harness/vllm/live-cpu.sh
 
-live-ray: ## run the pipelines through a real Ray: SYMBIOTE_RAY names a dashboard, or one is installed and started alone
-	@if [ -n "$$SYMBIOTE_RAY" ]; then $(GO) test -tags ray -p 1 -count=1 -v -timeout $(LIVETIME) $(SUITES); else \
-	harness/backend/ray/live.sh sh -c '$(GO) test -tags ray -p 1 -count=1 -v -timeout $(LIVETIME) $(SUITES) && \
-		$(GO) test -tags ray -count=1 -v -timeout $(LIVETIME) ./harness/backend/ray'; fi
+live-ray: ## run suites and live tests on a real Ray, installed and started alone (or SYMBIOTE_RAY); PART=suites … runs one part
+	@GO="$(GO)" LIVETIME=$(LIVETIME) harness/backend/ray/parts.sh $(PART)
 
 clean: ## remove what the other targets wrote
 	rm -rf $(OUT) $(RESULTS)

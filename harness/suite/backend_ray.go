@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/testing-symbiote/symbiote/harness/backend"
 	"github.com/testing-symbiote/symbiote/harness/backend/ray"
@@ -37,48 +38,59 @@ func serving() (backend.Backend, error) {
 	if b.Endpoint != "" || os.Getenv("SYMBIOTE_VLLM") == "ray" {
 		return b, nil
 	}
-	return simulatedEngines{b}, nil
+	return &simulatedEngines{b, map[string]string{}}, nil
 }
 
 // simulatedEngines is Ray's real dispatch in front of simulated engines: one for each actor of a vLLM pipeline.
-type simulatedEngines struct{ ray.Backend }
+type simulatedEngines struct {
+	ray.Backend
+	played map[string]string // what Ray was given: in front of which deployment
+}
 
-// mostRows that a job sends to simulated engines, which share this machine with Ray: more, and Ray sets the pace. And
-// longest is what a job may take, since Ray does not take time faster than it comes.
+// Ray does not take time faster than it comes, and shares this machine with the engines: a case is played for so long and
+// with so many rows at most.
 const (
-	mostRows = 1000
-	longest  = 2 * units.Second * 60
+	mostRows  = 400
+	leastRows = 20 // fewer have no percentiles
+	longest   = 15 * units.Second
 )
 
-func (b simulatedEngines) Run(ctx context.Context, d deploy.Deployment, w workload.Workload) (*record.Run, error) {
+// Afford chooses the part of a case that can be played. What Ray was given before it does in the same way again,
+// whichever engine is behind: such a case is left out.
+func (b *simulatedEngines) Afford(ctx context.Context, d deploy.Deployment, w workload.Workload, keeps func(*record.Run) error) (workload.Workload, string, error) {
+	whole, err := sim.Backend{}.Run(ctx, d, w)
+	if err != nil || whole.Failure != nil {
+		return w, "", err
+	}
+	played, note := w, ""
+	took, rows := whole.End.Sub(whole.Start), len(whole.Requests)
+	if took > longest || rows > mostRows {
+		played = workload.Fewer(w, min(float64(longest)/float64(took), float64(mostRows)/float64(rows)), leastRows)
+		part, err := sim.Backend{}.Run(ctx, d, played)
+		switch {
+		case err != nil:
+			return w, "", err
+		case part.End.Sub(part.Start) > 2*longest || len(part.Requests) > mostRows:
+			return w, "", fmt.Errorf("suite: %v takes %v for %d rows: %w", played, part.End.Sub(part.Start), len(part.Requests), errors.ErrUnsupported)
+		case keeps(whole) == nil && keeps(part) != nil:
+			return w, "", fmt.Errorf("suite: %v cannot keep what %v promises: %w", played, w, errors.ErrUnsupported)
+		}
+		note = fmt.Sprintf("played %v; the case asks for %v", played, w)
+	}
+	given := fmt.Sprintf("%v, at most %d", played, d.Engine.MaxNumSeqs)
+	if before, ok := b.played[given]; ok {
+		return w, "", fmt.Errorf("suite: Ray was given the same rows in the same way in front of %s: %w", before, errors.ErrUnsupported)
+	}
+	b.played[given] = d.Model.ID + " on " + d.GPU.ID
+	return played, note, nil
+}
+
+func (b *simulatedEngines) Run(ctx context.Context, d deploy.Deployment, w workload.Workload) (*record.Run, error) {
 	engines := 1
-	switch w := w.(type) {
-	case workload.Pipeline:
-		if w.Kind == workload.VLLM {
-			engines = max(1, w.MinActors, w.MaxActors)
-		}
-		if n := w.Rows.Len(); n > mostRows {
-			return nil, fmt.Errorf("suite: %d rows, at most %d are sent to simulated engines beside Ray: %w", n, mostRows, errors.ErrUnsupported)
-		}
-	case workload.Load:
-		switch w.Arrivals.(type) {
-		case workload.AllAtOnce, workload.Closed:
-		default:
-			return nil, fmt.Errorf("suite: %q: Ray Data knows no arrivals: %w", w, errors.ErrUnsupported)
-		}
-		if n := w.Rows.Len(); n > mostRows {
-			return nil, fmt.Errorf("suite: %d rows, at most %d are sent to simulated engines beside Ray: %w", n, mostRows, errors.ErrUnsupported)
-		}
-	default:
-		return nil, fmt.Errorf("suite: %q: Ray Data knows no arrivals: %w", w, errors.ErrUnsupported)
+	if p, ok := w.(workload.Pipeline); ok && p.Kind == workload.VLLM {
+		engines = max(1, p.MinActors, p.MaxActors)
 	}
-	predicted, err := sim.Backend{}.Run(ctx, d, w)
-	switch {
-	case err != nil || predicted.Failure != nil:
-		return predicted, err
-	case predicted.End.Sub(predicted.Start) > longest:
-		return nil, fmt.Errorf("suite: it would take %v: %w", predicted.End.Sub(predicted.Start), errors.ErrUnsupported)
-	}
+	cluster := b.Backend
 	d.Server.EnablePerRequestMetrics = true // an answer that is not streamed tells by these when its first token was there
 	for range engines {
 		s, err := serve.New(serve.Config{Deployments: []deploy.Deployment{d}, Precise: true})
@@ -95,12 +107,17 @@ func (b simulatedEngines) Run(ctx context.Context, d deploy.Deployment, w worklo
 			return nil, err
 		}
 		defer closing()
-		b.Endpoint, b.StandIns = url, append(b.StandIns, url)
+		cluster.Endpoint, cluster.StandIns = url, append(cluster.StandIns, url)
 	}
-	return b.Backend.Run(ctx, d, w)
+	return cluster.Run(ctx, d, w)
 }
 
 func (c Case) writeEvents(context.Context, io.Writer, Result) error { return nil }
 
-// remarks are printed under a case; here its row says it all.
-func (Result) remarks() []string { return nil }
+// remarks are printed under a case.
+func (r Result) remarks() []string {
+	if r.Run == nil {
+		return nil
+	}
+	return append(slices.Clone(r.Run.Provenance.Notes), r.Run.Warnings...)
+}

@@ -37,6 +37,28 @@ func Small() []Load {
 	}
 }
 
+// Pipelines returns the same for a backend that has Ray Data in front of its server, or plays it: rows one after the other,
+// four batches of a task together, a semaphore, and batches that wait for their last row.
+func Pipelines() []Load {
+	rows := workload.Rows{Count: 48, Prompt: workload.Uniform{Min: 8, Max: 96}, Output: workload.Uniform{Min: 1, Max: 24}}
+	shared := rows
+	shared.SharedPrefix, shared.Groups = 64, 2
+	shared.Prompt = workload.Uniform{Min: 80, Max: 160}
+	var loads []Load
+	for _, l := range []struct {
+		name string
+		p    workload.Pipeline
+	}{
+		{"pipeline/http", workload.Pipeline{Kind: workload.HTTP, Rows: rows, BatchSize: 12, Blocks: 4}},
+		{"pipeline/http-four-together", workload.Pipeline{Kind: workload.HTTP, Rows: rows, BatchSize: 3, Blocks: 4}},
+		{"pipeline/semaphore", workload.Pipeline{Rows: rows, BatchSize: 16, MaxPending: 5}},
+		{"pipeline/tails", workload.Pipeline{Rows: shared, BatchSize: 6, MaxConcurrentBatches: 2}},
+	} {
+		loads = append(loads, Load{l.name, l.p, l.p.MostRows()})
+	}
+	return loads
+}
+
 // Test plays the loads on d and checks the laws. d must serve them all completely.
 func Test(t *testing.T, b backend.Backend, d deploy.Deployment, loads []Load) {
 	t.Helper()

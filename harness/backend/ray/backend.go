@@ -23,8 +23,9 @@ import (
 //go:embed pipe.py
 var script []byte
 
-// Backend runs a workload.Pipeline as a Ray job, and rows that are sent at once or so many at a time. Other workloads have
-// arrivals of their own, which Ray Data does not: Run returns errors.ErrUnsupported for them.
+// Backend runs a workload.Pipeline as a Ray job, and a workload.Load as one batch of the vLLM stage: behind its semaphore
+// when so many rows are kept in flight, else each row held until it is due. What answers release Ray Data does not know:
+// Run returns errors.ErrUnsupported for it, and for every Load where only HTTP can be spoken.
 type Backend struct {
 	Cluster
 	Endpoint string // an OpenAI-compatible server as Ray's workers reach it, http://127.0.0.1:8000/v1; HTTP pipelines need it
@@ -81,9 +82,9 @@ func (b Backend) Run(ctx context.Context, d deploy.Deployment, w workload.Worklo
 // Report is Run with what the job told beside it. When the job was cut short it comes with an error, and then holds
 // what was known by then.
 func (b Backend) Report(ctx context.Context, d deploy.Deployment, w workload.Workload) (Report, error) {
-	p, ok := b.pipeline(w)
+	p, asked, ok := b.pipeline(w)
 	if !ok {
-		return Report{}, fmt.Errorf("ray: %q: Ray Data knows no arrivals: %w", w, errors.ErrUnsupported)
+		return Report{}, fmt.Errorf("ray: %q: Ray Data does not know what its answers release: %w", w, errors.ErrUnsupported)
 	}
 	if err := p.Validate(); err != nil {
 		return Report{}, err
@@ -99,7 +100,7 @@ func (b Backend) Report(ctx context.Context, d deploy.Deployment, w workload.Wor
 		return Report{}, err
 	}
 	id := "symbiote-" + strings.ToLower(rand.Text()[:12])
-	asked, rows := rowsOf(p)
+	records, rows := rowsOf(asked)
 	config, err := json.Marshal(b.config(id, d, p))
 	if err != nil {
 		return Report{}, err
@@ -112,31 +113,32 @@ func (b Backend) Report(ctx context.Context, d deploy.Deployment, w workload.Wor
 	}
 	s, watch := &story{}, b.watch(ctx)
 	end, err := b.Cluster.Run(ctx, job, s.see)
-	r := b.report(s, asked, end, version, err)
+	r := b.report(s, records, end, version, err)
 	watch.tell(r.Run, s)
 	return r, err
 }
 
-// pipeline is w as Ray Data would send it. Rows that are all sent at once are one batch of the vLLM processor, and rows of
-// which so many are kept in flight are one batch behind its semaphore.
-func (b Backend) pipeline(w workload.Workload) (workload.Pipeline, bool) {
-	if p, ok := w.(workload.Pipeline); ok {
-		return p, true
+// pipeline is w as Ray Data would send it, and its rows. Those of a Load are one batch of the vLLM stage.
+func (b Backend) pipeline(w workload.Workload) (workload.Pipeline, []workload.Request, bool) {
+	switch w := w.(type) {
+	case workload.Pipeline:
+		return w, workload.Requests(workload.Load{Rows: w.Rows, Arrivals: workload.AllAtOnce{}, Seed: w.Seed}), true
+	case workload.Load:
+		if w.Validate() != nil || b.Endpoint != "" && len(b.StandIns) == 0 {
+			break
+		}
+		rows := workload.Requests(w)
+		n := len(rows)
+		p := workload.Pipeline{Rows: workload.List{Name: w.String(), Requests: rows}, BatchSize: n, Blocks: 1, MaxConcurrentBatches: 1, MaxPending: n}
+		if a, ok := w.Arrivals.(workload.Closed); ok {
+			p.MaxPending = a.InFlight
+			for i := range rows {
+				rows[i].At = 0
+			}
+		}
+		return p, rows, n > 0
 	}
-	l, ok := w.(workload.Load)
-	if !ok || l.Rows == nil || b.Endpoint != "" && len(b.StandIns) == 0 {
-		return workload.Pipeline{}, false
-	}
-	n := l.Rows.Len()
-	p := workload.Pipeline{Rows: l.Rows, Seed: l.Seed, BatchSize: n, Blocks: 1, MaxConcurrentBatches: 1, MaxPending: n}
-	switch a := l.Arrivals.(type) {
-	case workload.AllAtOnce:
-	case workload.Closed:
-		p.MaxPending = a.InFlight
-	default:
-		return workload.Pipeline{}, false
-	}
-	return p, n > 0
+	return workload.Pipeline{}, nil, false
 }
 
 // needs is what a pool of the least size occupies, and one CPU for the tasks before and after it.
@@ -216,16 +218,11 @@ func engineArguments(e deploy.Engine, p workload.Pipeline) map[string]any {
 // ownText is the kind of source that belongs to one row alone.
 const ownText = 0xf << 60
 
-// rowsOf draws the pipeline's rows, as records to be filled in and as the lines of rows.jsonl.
-func rowsOf(p workload.Pipeline) ([]record.Record, []byte) {
-	player := workload.Load{Rows: p.Rows, Arrivals: workload.AllAtOnce{}, Seed: p.Seed}.Play()
+// rowsOf are rows as records to be filled in and as the lines of rows.jsonl.
+func rowsOf(rows []workload.Request) ([]record.Record, []byte) {
 	var asked []record.Record
 	var lines bytes.Buffer
-	for {
-		if _, ok := player.Next(); !ok {
-			return asked, lines.Bytes()
-		}
-		q := player.Send()
+	for _, q := range rows {
 		segments, rest := [][3]uint64{}, q.Prompt
 		for _, s := range q.Shared {
 			n := min(s.Len, rest)
@@ -235,13 +232,14 @@ func rowsOf(p workload.Pipeline) ([]record.Record, []byte) {
 		if rest > 0 {
 			segments = append(segments, [3]uint64{ownText | uint64(q.ID), 0, uint64(rest)})
 		}
-		line, err := json.Marshal([]any{len(asked), q.Output, segments})
+		line, err := json.Marshal([]any{len(asked), q.Output, segments, q.At.Seconds()})
 		if err != nil {
 			panic(err)
 		}
 		lines.Write(append(line, '\n'))
-		asked = append(asked, record.Record{ID: q.ID, Stage: q.Stage, Prompt: q.Prompt})
+		asked = append(asked, record.Record{ID: q.ID, Stage: q.Stage, Intended: q.At, Prompt: q.Prompt})
 	}
+	return asked, lines.Bytes()
 }
 
 // report turns what the job told into a Run.

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/testing-symbiote/symbiote/fixtures"
+	"github.com/testing-symbiote/symbiote/harness/backend/backendtest"
 	"github.com/testing-symbiote/symbiote/harness/backend/sim"
 	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/record"
@@ -103,6 +104,11 @@ func TestSimulatedAgainstShortRows(t *testing.T) {
 		}
 	}
 	require.Equal(t, len(measured), held)
+}
+
+// TestSimulatedPipelinesKeepTheLaws that a real cluster is held to as well.
+func TestSimulatedPipelinesKeepTheLaws(t *testing.T) {
+	backendtest.Test(t, sim.Backend{}, small(t), backendtest.Pipelines())
 }
 
 func shortRuns(t *testing.T) map[string]*record.Run {

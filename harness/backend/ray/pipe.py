@@ -1,8 +1,8 @@
 """Runs one Ray Data LLM pipeline and prints what became of every row.
 
 Configuration comes as JSON in TS_CONFIG, rows as rows.jsonl beside this file: [row, output tokens, [[source, from,
-length], ...]], where token from+i of the text `source` is the same in every row. Printed, one JSON object a line:
-
+length], ...], due], where token from+i of the text `source` is the same in every row, and the vLLM stage holds a row
+until it is due, in seconds from its first. Printed, one JSON object a line:
   TS_START {ray, at}               execution begins; all instants are time.time() of the worker that says so
   TS_SENT  {row, at, actor}        a request left for the server, retries and recomputed rows too
   TS_ROW   {row, submit, start, end, status, prompt, output, wait, error, actor}   wait: for the first token, if known
@@ -10,6 +10,7 @@ length], ...]], where token from+i of the text `source` is the same in every row
 Ray ends a driver by SystemExit, so nothing here catches more than Exception.
 """
 
+import asyncio
 import contextlib
 import contextvars
 import functools
@@ -49,8 +50,7 @@ def token_ids(segments, salt):
 
 
 @ray.remote(num_cpus=0, max_concurrency=4)
-class Ledger:
-    """Outlives the actors that send, so that a request whose actor died is still known."""
+class Ledger:  # outlives the actors that send, so that a request whose actor died is still known
     notes = []
     def note(self, *row_at_actor):
         self.notes.append(row_at_actor)
@@ -73,10 +73,9 @@ async def session(ledger, timeout):
 
 
 async def told(read, status, start):
-    """One column of text, because Ray would merge answers of different shapes into one schema."""
     body = await read()
     usage, m, error = body.get("usage") or {}, body.get("metrics") or {}, body.get("error") or (status >= 400 and body)
-    return {"ts": json.dumps(dict(
+    return {"ts": json.dumps(dict(  # one column of text: Ray would merge answers of different shapes into one schema
         start=start, end=time.time(), status=status, actor=actor_name(), error=error and json.dumps(error) or None,
         prompt=usage.get("prompt_tokens", 0), output=usage.get("completion_tokens", 0),
         wait=((m.get("queue_time_ms") or 0) + (m.get("time_to_first_token_ms") or 0)) / 1e3))}
@@ -84,9 +83,9 @@ async def told(read, status, start):
 
 def http_processor(cfg, ledger, pool):
     def preprocess(row):
-        payload = dict(user=f"{cfg['tag']}/{row['row']}", model=cfg["model"], max_tokens=row["output"],
-                       prompt=token_ids(json.loads(row["segments"]), cfg["salt"]), **cfg["body"])
-        return dict(payload=payload, submit=time.time())
+        return dict(submit=time.time(), payload=dict(
+            cfg["body"], user=f"{cfg['tag']}/{row['row']}", model=cfg["model"], max_tokens=row["output"],
+            prompt=token_ids(json.loads(row["segments"]), cfg["salt"])))
 
     def postprocess(row):
         return dict(row=row["row"], ts=json.dumps(dict(json.loads(row["http_response"]["ts"]), submit=row["submit"])))
@@ -105,7 +104,7 @@ def vllm_processor(cfg, ledger, pool):
         """Ray's own stage; it also says when each row was handed over, passed the semaphore and ended."""
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
-            self.current, self.generate = contextvars.ContextVar("row"), self.llm._generate_async
+            self.begun, self.current, self.generate = None, contextvars.ContextVar("row"), self.llm._generate_async
             self.llm._generate_async = self.timed
 
         async def timed(self, request):
@@ -120,8 +119,10 @@ def vllm_processor(cfg, ledger, pool):
                 times["end"] = time.time()
 
         async def _generate_with_error_handling(self, row, batch_uuid):
-            times = dict(row=int(row["row"]), submit=time.time(), actor=actor_name())
-            self.current.set(times)
+            self.begun = self.begun or time.time()
+            submit = self.begun + row["due"] if row["due"] else time.time()
+            self.current.set(times := dict(row=int(row["row"]), submit=submit, actor=actor_name()))
+            await asyncio.sleep(submit - time.time())
             out = await super()._generate_with_error_handling(row, batch_uuid)
             return {**out, "times": json.dumps(times)}
 
@@ -152,7 +153,7 @@ def outcome(columns, i):
 
 def run(cfg, ledger):
     with open("rows.jsonl") as f:
-        items = [dict(row=r, output=n, segments=json.dumps(s)) for r, n, s in map(json.loads, f)]
+        items = [dict(row=r, output=n, segments=json.dumps(s), due=float(due)) for r, n, s, due in map(json.loads, f)]
     build = http_processor if cfg["kind"] == "http" else vllm_processor
     dataset = build(cfg, ledger, tuple(cfg["pool"]))(ray.data.from_items(items, override_num_blocks=cfg["blocks"]))
     rows = 0
@@ -180,8 +181,7 @@ def main():
     context.execution_options.preserve_order = cfg["preserve_order"]
     context.max_errored_blocks = cfg["max_errored_blocks"]
     context.max_tasks_in_flight_per_actor = cfg["max_tasks_in_flight"] or None
-    ledger = Ledger.remote()
-    ray.get(ledger.drain.remote())  # it is there
+    ray.get((ledger := Ledger.remote()).drain.remote())  # it is there
     teller = threading.Thread(target=tell_sent, args=(ledger, over), daemon=True)
     teller.start()
     try:

@@ -103,8 +103,9 @@ func TestThePackageHoldsScriptAndRows(t *testing.T) {
 			require.Equal(t, "pipe.py", z.File[0].Name)
 			require.Equal(t, "rows.jsonl", z.File[1].Name)
 		}
-		_, rows := rowsOf(pipeline(2))
-		require.Equal(t, "[0,4,[[72057594037927936,0,6],[17293822569102704640,0,4]]]\n[1,4,[[72057594037927936,0,6],[17293822569102704641,0,4]]]\n", string(rows))
+		_, asked, _ := Backend{}.pipeline(pipeline(2))
+		_, rows := rowsOf(asked)
+		require.Equal(t, "[0,4,[[72057594037927936,0,6],[17293822569102704640,0,4]],0]\n[1,4,[[72057594037927936,0,6],[17293822569102704641,0,4]],0]\n", string(rows))
 	})
 }
 
@@ -302,16 +303,45 @@ func TestTheServersAreLookedAt(t *testing.T) {
 	})
 }
 
-func TestRowsSentAtOnceAreOneBatch(t *testing.T) {
+func TestALoadIsOneBatch(t *testing.T) {
 	b := Backend{StandIns: []string{"http://engine"}}
-	p, ok := b.pipeline(workload.BatchChat(50).At(workload.AllAtOnce{}))
-	require.True(t, ok)
-	require.Equal(t, []int{50, 1, 1, 50}, []int{p.BatchSize, p.Blocks, p.MaxConcurrentBatches, p.MaxPending})
-	p, ok = b.pipeline(workload.BatchChat(50).At(workload.Closed{InFlight: 8}))
-	require.True(t, ok)
-	require.Equal(t, 8, p.MaxPending)
-	_, ok = Backend{Endpoint: "http://server/v1"}.pipeline(workload.BatchChat(50).At(workload.AllAtOnce{}))
+	chat := workload.BatchChat(50)
+	for _, c := range []struct {
+		arrivals workload.Arrivals
+		pending  int
+		due      bool
+	}{{workload.AllAtOnce{}, 50, false}, {workload.Closed{InFlight: 8}, 8, false}, {workload.Poisson{Rate: 5}, 50, true}} {
+		p, rows, ok := b.pipeline(chat.At(c.arrivals))
+		require.True(t, ok)
+		require.NoError(t, p.Validate())
+		require.Equal(t, []int{50, 1, 1, c.pending}, []int{p.BatchSize, p.Blocks, p.MaxConcurrentBatches, p.MaxPending})
+		require.Len(t, rows, 50)
+		require.Equal(t, c.due, rows[49].At > 0)
+	}
+	_, _, ok := Backend{Endpoint: "http://server/v1"}.pipeline(chat.At(workload.AllAtOnce{}))
 	require.False(t, ok, "the HTTP processor sends a batch's rows one after the other")
+	_, _, ok = b.pipeline(workload.Sessions{Count: 1})
+	require.False(t, ok)
+}
+
+// A row that is due 0.5 s after the first is held so long: the run's clock begins when the stage has the first row.
+func TestRowsThatAreHeldKeepTheirTimes(t *testing.T) {
+	s := &story{start: startLine{At: 100}}
+	for i := range 3 {
+		due := 103 + 0.5*float64(i)
+		s.sent = append(s.sent, sentLine{Row: i, At: due + 0.002, Actor: "a"})
+		s.rows = append(s.rows, rowLine{Row: i, Submit: due, Start: due + 0.002, End: due + 0.2, Status: 200, Output: 4})
+	}
+	_, rows, _ := Backend{}.pipeline(workload.BatchChat(3).At(workload.Constant{Rate: 2}))
+	asked, _ := rowsOf(rows)
+	first := asked[0].Intended
+	got, tally := s.account(asked, failure.Aborted, "")
+	require.Equal(t, Tally{Asked: 3, OK: 3}, tally)
+	for i, r := range got {
+		require.Equal(t, asked[i].Intended, r.Intended)
+		require.InDelta(t, first.Seconds()+0.5*float64(i)+0.002, r.Sent.Seconds(), 1e-6)
+		require.InDelta(t, 0.2, r.Last.Sub(r.Intended).Seconds(), 1e-6)
+	}
 }
 
 func TestOtherWorkloadsAreRefused(t *testing.T) {

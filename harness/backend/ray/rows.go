@@ -109,9 +109,10 @@ func (s *story) account(asked []record.Record, lost failure.Class, why string) (
 	sends := make([]int, len(out))
 	came := make([]bool, len(out))
 	actors := s.actors()
+	timed := s.timed(asked)
 	for i := range out {
 		r := &out[i]
-		r.Intended, r.Sent, r.Admitted, r.First, r.Last = units.Never, units.Never, units.Never, units.Never, units.Never
+		r.Sent, r.Admitted, r.First, r.Last = units.Never, units.Never, units.Never, units.Never
 		r.Outcome, r.Detail = lost, why
 	}
 	for _, l := range s.sent {
@@ -142,7 +143,11 @@ func (s *story) account(asked []record.Record, lost failure.Class, why string) (
 	}
 	for i := range out {
 		r := &out[i]
-		r.Intended = r.Sent
+		if timed { // a timer may fire a moment early
+			r.Sent = max(r.Sent, r.Intended)
+		} else {
+			r.Intended = r.Sent
+		}
 		switch {
 		case !came[i]:
 			t.Lost++
@@ -156,6 +161,18 @@ func (s *story) account(asked []record.Record, lost failure.Class, why string) (
 		}
 	}
 	return out, t
+}
+
+// timed says whether rows were held until they were due. The run's clock then begins with the first row's turn: a row was
+// submitted when it was due by it.
+func (s *story) timed(asked []record.Record) bool {
+	for _, l := range s.rows {
+		if l.Row >= 0 && l.Row < len(asked) && asked[l.Row].Intended > 0 && l.Submit > 0 {
+			s.start.At = l.Submit - asked[l.Row].Intended.Seconds()
+			return true
+		}
+	}
+	return false
 }
 
 // settle writes what came out for a row into its record.
