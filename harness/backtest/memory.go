@@ -15,7 +15,7 @@ import (
 // MemoryReport says how far planned memory is from what real start-ups printed. KVError is over the dense models on
 // one or two ranks, KVErrorOthers over mixtures of experts, multimodal models and more ranks; KVErrorCached is KVError
 // without the start-ups that had less than nothing left. LeftOut is KVError when each source's start-ups are planned
-// with figures fitted to the other sources alone.
+// with figures fitted to the other sources' start-ups of plain models alone.
 type MemoryReport struct {
 	Cases         int             `json:"cases"`
 	Predicted     int             `json:"predicted"`
@@ -82,7 +82,7 @@ func Memory(files ...string) (MemoryReport, error) {
 			}
 			rep.Predicted++
 			rep.PerCase = append(rep.PerCase, o)
-			if r, ok := row.fitRowOf(d, o); ok && o.Class == "dense" {
+			if r, ok := row.fitRowOf(d, o); ok && row.plain(d) {
 				toFit = append(toFit, r)
 			}
 		}

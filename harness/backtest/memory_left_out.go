@@ -14,19 +14,20 @@ import (
 // A fitRow is one start-up with what its planned KV cache changes by when a figure does.
 type fitRow struct {
 	source string
+	dense  bool    // counts among those whose error is summed up
 	error  float64 // planned − printed, GiB
 	slope  []float64
 }
 
-// leftOut is the error that each source's start-ups have when the figures are fitted to those of all the other
-// sources. A figure that only the left-out source shows takes the value of the one that it refines.
+// leftOut is the error that each source's dense start-ups have when the figures are fitted to those of all the other
+// sources, on any number of ranks. A figure that only the left-out source shows takes the value of the one that it refines.
 func leftOut(rows []fitRow) AbsoluteError {
 	fitted := memory.Fitted()
 	var errs []float64
 	for _, source := range sources(rows) {
 		change := refit(rows, source, fitted)
 		for _, r := range rows {
-			if r.source == source {
+			if r.source == source && r.dense {
 				errs = append(errs, math.Abs(r.after(change)))
 			}
 		}
@@ -157,7 +158,7 @@ func (s start) fitRowOf(d deploy.Deployment, o MemoryOutcome) (fitRow, bool) {
 	if source == "" {
 		source = s.cell("gpu") // one machine's own starts
 	}
-	r := fitRow{source: source, error: o.KVPredicted - *o.KVPrinted}
+	r := fitRow{source: source, dense: o.Class == "dense", error: o.KVPredicted - *o.KVPrinted}
 	fitted := memory.Fitted()
 	base := kvOf(d, fitted)
 	for i, v := range fitted {

@@ -208,15 +208,18 @@ func (s start) contradiction(d deploy.Deployment) (string, error) {
 	return fmt.Sprintf("the row contradicts itself: its terms sum to %.2f GiB, its utilization gives %.2f", sum, budget), nil
 }
 
-// model looks the name up, then the key of the architecture.
+// model looks the name up, then the key of the architecture, then the name without what says how it is stored.
 func (s start) model() (catalog.Model, error) {
-	for _, name := range []string{s.cell("model"), s.cell("model_key")} {
+	name := s.cell("model")
+	for _, name := range []string{name, s.cell("model_key"), storedAs.ReplaceAllString(name, "")} {
 		if m, err := fixtures.Model(name); err == nil {
 			return m, nil
 		}
 	}
-	return catalog.Model{}, notPlanned(fmt.Sprintf("the architecture of %q is not known", s.cell("model")))
+	return catalog.Model{}, notPlanned(fmt.Sprintf("the architecture of %q is not known", name))
 }
+
+var storedAs = regexp.MustCompile(`(?i)([-_ .]+(\([^)]*\)|awq|gptq|fp8|nvfp4|int[48]|[48]-?bit|bnb|dynamic|quantized|marlin|w[48]a(8|16)))+$`)
 
 var (
 	className   = regexp.MustCompile(`^([0-9]+) ?GB`)
@@ -371,8 +374,10 @@ func (s start) held() units.Bytes {
 	return max(0, size(m[1], m[2])-size(m[3], m[4])-size(m[5], m[6]))
 }
 
-// dense says whether the row counts among those whose error is the headline: a dense model on one or two ranks.
-func (s start) dense(d deploy.Deployment) bool {
-	plain := d.Model.MoE == nil && d.Model.MLA == nil && !d.Model.Multimodal
-	return plain && d.Engine.TensorParallelSize <= 2 && !slices.Contains([]string{"moe", "moe-mla", "multimodal"}, s.cell("kind"))
+// dense says whether the row counts among those whose error is the headline: a plain model on one or two ranks.
+func (s start) dense(d deploy.Deployment) bool { return s.plain(d) && d.Engine.TensorParallelSize <= 2 }
+
+// plain is a model without experts, latents and images.
+func (s start) plain(d deploy.Deployment) bool {
+	return d.Model.MoE == nil && d.Model.MLA == nil && !d.Model.Multimodal && !slices.Contains([]string{"moe", "moe-mla", "multimodal"}, s.cell("kind"))
 }

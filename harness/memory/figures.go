@@ -63,8 +63,12 @@ func Figures() [figures]Figure {
 		contextOutside:  {"CUDA context, outside the budget", 0.37, "GiB", "c050 c095 (an H100 shows 0.52, an L4 less than 0.44)", ""},
 		coldCompile:     {"empty compile cache", 0.46, "GiB", "c050 c051", ""},
 	}
-	for i, like := range [figures]int{tritonSampler: sortSampler, nonTorchHopper: nonTorchSmall, nonTorchWide: nonTorchHopper, nonTorchLate: nonTorchSmall,
-		nonTorchV2: nonTorchWide, nonTorchV2Small: nonTorchSmall, tensorFused: tensorNVLink, tensorEager: tensorNVLink, tensorNVLink: tensorPCIe, graphLayerFirst: graphLayer} {
+	for i, like := range [figures]int{
+		tritonSampler:  sortSampler,
+		nonTorchHopper: nonTorchSmall, nonTorchWide: nonTorchHopper, nonTorchLate: nonTorchSmall, nonTorchV2: nonTorchWide, nonTorchV2Small: nonTorchSmall,
+		tensorNVLink: tensorPCIe, tensorFused: tensorNVLink, tensorDoubling: tensorPCIe, tensorEager: tensorNVLink,
+		graphLayerFirst: graphLayer,
+	} {
 		all[i].Like = all[i].Name
 		if like != 0 || i == tritonSampler {
 			all[i].Like = all[like].Name
