@@ -36,9 +36,38 @@ func serving() (backend.Backend, error) {
 	}
 	b := ray.Backend{Cluster: ray.Cluster{Dashboard: address}, Endpoint: os.Getenv("SYMBIOTE_ENDPOINT")}
 	if b.Endpoint != "" || os.Getenv("SYMBIOTE_VLLM") == "ray" {
-		return b, nil
+		return wholeAnswers{b}, nil
 	}
 	return &simulatedEngines{b, map[string]string{}}, nil
+}
+
+// wholeAnswers is a cluster in front of real engines. Ray waits for whole answers.
+type wholeAnswers struct{ ray.Backend }
+
+// Afford leaves out a case whose promise nobody could see broken.
+func (wholeAnswers) Afford(ctx context.Context, d deploy.Deployment, w workload.Workload, keeps func(*record.Run) error) (workload.Workload, string, error) {
+	run, err := sim.Backend{}.Run(ctx, d, w)
+	if err == nil && needsGaps(run, keeps) {
+		err = errGaps
+	}
+	return w, "", err
+}
+
+var errGaps = fmt.Errorf("suite: its promise is about the time between tokens, which answers that come whole do not show: %w", errors.ErrUnsupported)
+
+// needsGaps says whether a promise depends on the time between tokens.
+func needsGaps(run *record.Run, keeps func(*record.Run) error) bool {
+	with := func(gap units.Span) bool {
+		r := *run
+		r.Gaps, r.Requests = record.Gaps{}, slices.Clone(run.Requests)
+		r.Gaps.Add(gap, 1)
+		r.Gaps.Settle()
+		for i := range r.Requests {
+			r.Requests[i].LongestGap = gap
+		}
+		return keeps(&r) == nil
+	}
+	return run.Failure == nil && with(0) != with(1000*units.Second)
 }
 
 // simulatedEngines is Ray's real dispatch in front of simulated engines: one for each actor of a vLLM pipeline.
@@ -61,6 +90,9 @@ func (b *simulatedEngines) Afford(ctx context.Context, d deploy.Deployment, w wo
 	whole, err := sim.Backend{}.Run(ctx, d, w)
 	if err != nil || whole.Failure != nil {
 		return w, "", err
+	}
+	if _, isLoad := w.(workload.Load); !isLoad && needsGaps(whole, keeps) {
+		return w, "", errGaps
 	}
 	played, note := w, ""
 	took, rows := whole.End.Sub(whole.Start), len(whole.Requests)
@@ -91,6 +123,7 @@ func (b *simulatedEngines) Run(ctx context.Context, d deploy.Deployment, w workl
 		engines = max(1, p.MinActors, p.MaxActors)
 	}
 	cluster := b.Backend
+	_, cluster.Stream = w.(workload.Load)
 	d.Server.EnablePerRequestMetrics = true // an answer that is not streamed tells by these when its first token was there
 	for range engines {
 		s, err := serve.New(serve.Config{Deployments: []deploy.Deployment{d}, Precise: true})

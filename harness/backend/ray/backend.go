@@ -35,6 +35,10 @@ type Backend struct {
 	// StandIns are servers that take the place of the engines in a vLLM pipeline's actors, one an actor, where there is
 	// no GPU: Ray's vLLM stage runs as it is, on a package vllm that passes each request on. One machine only.
 	StandIns []string
+
+	// Stream lets them see when each token came. Ray itself waits for whole answers, so that nobody sees the gaps between
+	// the tokens of a real engine. It costs the workers' time.
+	Stream bool
 }
 
 //go:embed all:standin
@@ -110,6 +114,9 @@ func (b Backend) Report(ctx context.Context, d deploy.Deployment, w workload.Wor
 	if len(b.StandIns) > 0 && p.Kind == workload.VLLM {
 		job.Files = append(job.Files, standIn()...)
 		job.Env["TS_ENGINES"], job.Env["TS_RUN"] = strings.Join(b.StandIns, ","), id
+		if b.Stream {
+			job.Env["TS_STREAM"] = "1"
+		}
 	}
 	s, watch := &story{}, b.watch(ctx)
 	end, err := b.Cluster.Run(ctx, job, s.see)
@@ -260,6 +267,12 @@ func (b Backend) report(s *story, asked []record.Record, end End, v Version, cut
 	}
 	r := Report{Run: run, End: end, Ray: v.Ray}
 	run.Requests, r.Tally = s.account(asked, lost, why)
+	for _, l := range s.rows {
+		for _, g := range l.Gaps {
+			run.Gaps.Add(units.Seconds(g), 1)
+		}
+	}
+	run.Gaps.Settle()
 	run.Start = units.Never
 	for i := range run.Requests {
 		q := &run.Requests[i]

@@ -5,7 +5,7 @@ length], ...], due], where token from+i of the text `source` is the same in ever
 until it is due, in seconds from its first. Printed, one JSON object a line:
   TS_START {ray, at}               execution begins; all instants are time.time() of the worker that says so
   TS_SENT  {row, at, actor}        a request left for the server, retries and recomputed rows too
-  TS_ROW   {row, submit, start, end, status, prompt, output, wait, error, actor}   wait: for the first token, if known
+  TS_ROW   {row, submit, start, end, status, prompt, output, error, actor; wait for the first token, gaps: if known}
   TS_DONE  {rows, at}  or  TS_ERROR {type, msg}, and exit code 3
 Ray ends a driver by SystemExit, so nothing here catches more than Exception.
 """
@@ -113,7 +113,7 @@ def vllm_processor(cfg, ledger, pool):
             ledger.note.remote(times["row"], times["start"], actor_name())
             try:
                 out = await self.generate(request)
-                times["wait"] = getattr(out.metrics, "first_token_latency", 0)
+                times.update(wait=getattr(out.metrics, "first_token_latency", 0), gaps=getattr(out.metrics, "gaps", []))
                 return out
             finally:
                 times["end"] = time.time()

@@ -41,9 +41,11 @@ type rowLine struct {
 	Status int     `json:"status"`
 	Prompt int     `json:"prompt"`
 	Output int     `json:"output"`
-	Wait   float64 `json:"wait"` // for the first token, seconds; 0 = not known
 	Error  string  `json:"error"`
 	Actor  string  `json:"actor"`
+
+	Wait float64   `json:"wait"` // for the first token, seconds; 0 = not known
+	Gaps []float64 `json:"gaps"` // between tokens, seconds; none = not known
 }
 
 type doneLine struct {
@@ -185,6 +187,9 @@ func (s *story) settle(r *record.Record, l rowLine) {
 	}
 	if l.Wait > 0 {
 		r.First = s.instant(l.Start + l.Wait)
+	}
+	for _, g := range l.Gaps {
+		r.LongestGap = max(r.LongestGap, units.Seconds(g))
 	}
 	r.Output = units.Tokens(l.Output)
 	if l.Prompt > 0 {

@@ -6,8 +6,10 @@ server does.
 
 import dataclasses
 import fcntl
+import json
 import os
 import tempfile
+import time
 import types
 
 import aiohttp
@@ -45,6 +47,17 @@ def take_one(servers):
     return servers[-1], None
 
 
+async def streamed(response, seen):
+    """The last chunk of a streamed answer, which has the usage; when each one with a token came is noted in seen."""
+    answer = {}
+    async for line in response.content:
+        if line.startswith(b"data: {"):
+            answer = json.loads(line[6:])
+            if answer.get("choices"):
+                seen.append(time.time())
+    return answer
+
+
 class AsyncLLMEngine:
     @classmethod
     def from_engine_args(cls, args, stat_loggers=None):
@@ -59,9 +72,15 @@ class AsyncLLMEngine:
                 connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None))
         body = dict(model=self.model, prompt=prompt["prompt_token_ids"], max_tokens=sampling_params.max_tokens,
                     temperature=0, ignore_eos=True)
+        if stream := bool(os.environ.get("TS_STREAM")):
+            body.update(stream=True, stream_options=dict(include_usage=True))
+        begun, seen = time.time(), []
         try:
             async with self.session.post(self.url.rstrip("/") + "/completions", json=body) as response:
-                answer = await response.json(content_type=None)
+                if stream and response.status == 200:
+                    answer = await streamed(response, seen)
+                else:
+                    answer = await response.json(content_type=None)
         except aiohttp.ClientError as e:
             raise EngineDeadError(f"EngineCore encountered an issue: {type(e).__name__}: {e}") from e
         if response.status != 200:
@@ -70,10 +89,12 @@ class AsyncLLMEngine:
                 raise EngineDeadError(str(error.get("message")))
             raise ValueError(str(error.get("message")))
         usage, timing = answer["usage"], answer.get("metrics") or {}
-        waited = (timing.get("queue_time_ms") or 0) + (timing.get("time_to_first_token_ms") or 0)
+        waited = ((timing.get("queue_time_ms") or 0) + (timing.get("time_to_first_token_ms") or 0)) / 1e3
+        if seen:
+            waited = seen[0] - begun
         yield outputs.RequestOutput(
             request_id=request_id, prompt="", prompt_token_ids=prompt["prompt_token_ids"], finished=True,
-            metrics=Timing(waited / 1e3),
+            metrics=Timing(waited, [b - a for a, b in zip(seen, seen[1:])]),
             outputs=[outputs.CompletionOutput(text="", token_ids=[0] * usage["completion_tokens"])])
 
     async def do_log_stats(self):
@@ -86,6 +107,7 @@ class AsyncLLMEngine:
 @dataclasses.dataclass
 class Timing:
     first_token_latency: float  # seconds; 0 where the server does not tell
+    gaps: list  # between tokens, seconds; only where answers are streamed
 
 
 @dataclasses.dataclass
