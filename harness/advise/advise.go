@@ -39,6 +39,7 @@ type Figures struct {
 	Starts  bool
 	Share   float64 // of the requests that met the SLO, 0 to 1
 	Goodput float64 // requests a second that met it
+	Target  slo.Target
 }
 
 // Report is what was proposed, in the order of the rules: what helps, and what does not.
@@ -79,7 +80,7 @@ func On(e Evidence, rules []Rule, try Try) (Report, error) {
 }
 
 func figures(e Evidence) Figures {
-	return Figures{Starts: e.Failure == nil, Share: e.Verdict.Share, Goodput: e.Verdict.GoodputPerSec}
+	return Figures{Starts: e.Failure == nil, Share: e.Verdict.Share, Goodput: e.Verdict.GoodputPerSec, Target: e.Verdict.Target}
 }
 
 // better: it starts where it did not, or more requests meet the SLO by at least that share and the rate at which they do
@@ -98,6 +99,9 @@ func (f Figures) better(before Figures, least float64) bool {
 func (f Figures) String() string {
 	if !f.Starts {
 		return "does not start"
+	}
+	if f.Target.Empty() {
+		return fmt.Sprintf("%.1f%% answered, %.3g/s", 100*f.Share, f.Goodput)
 	}
 	return fmt.Sprintf("%.1f%% met the SLO, goodput %.3g/s", 100*f.Share, f.Goodput)
 }
