@@ -42,10 +42,14 @@ func (p *Plan) terms() []Term {
 			activation += "; that 0.33 samples with every parameter is read from its source, one measured pair of starts on an L4 agrees to 0.02 GiB"
 		}
 	}
+	beside := ""
+	if keeps := (planner{p.Deployment, p.fit}).penalties(stages(p.Deployment)[0]); keeps > 0 && counted(p.Deployment) {
+		beside = fmt.Sprintf("%v are the sampler's counts of every token for max_num_seqs %d, the rest ", keeps, e.MaxNumSeqs)
+	}
 	return []Term{
 		{"weights", p.Weights, p.Weights / 300, "shapes from " + p.Deployment.Model.Source + ", tensor by tensor as PyTorch's allocator rounds them"},
 		{"activation", p.Activation, p.Error / 2, activation},
-		{"non-torch", p.NonTorch, p.Error / 2, "fitted to start-up logs by version, GPU class and tensor parallel size; an empty compile cache took " + gib(p.fit[coldCompile]).String() + " more in a pair of starts, and perhaps 1.5GiB in another"},
+		{"non-torch", p.NonTorch, p.Error / 2, beside + "fitted to start-up logs by version, GPU class and tensor parallel size; an empty compile cache took " + gib(p.fit[coldCompile]).String() + " more in a pair of starts, and perhaps 1.5GiB in another"},
 		{"CUDA graphs", p.CUDAGraphs, p.CUDAGraphs / 2, graphSource},
 		{"KV cache", p.KVCache, p.Error, kvSource},
 	}
