@@ -31,6 +31,11 @@ class Sender:
         return dict(code=done.returncode, stderr=done.stderr[-2000:], begun=begun, node=self.ready()), lines
 
 
+def say(what, **fields):
+    """One call a line, on a line of its own: others write to the same log."""
+    os.write(1, f"\nTS_{what} {json.dumps(fields)}\n".encode())
+
+
 def main():
     ray.init(log_to_driver=False)
     args = json.loads(os.environ["TS_ARGS"])
@@ -39,8 +44,8 @@ def main():
     at = time.time() + 1
     for i, (told, lines) in enumerate(ray.get([s.send.remote(at, a) for s, a in zip(senders, args)])):
         for line in lines:
-            print("TS_JOURNAL " + json.dumps(dict(worker=i, line=line)), flush=True)
-        print("TS_WORKER " + json.dumps(dict(told, worker=i)), flush=True)
+            say("JOURNAL", worker=i, line=line)
+        say("WORKER", **told, worker=i)
 
 
 if __name__ == "__main__":

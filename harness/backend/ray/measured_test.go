@@ -15,6 +15,7 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/backend/backendtest"
 	"github.com/testing-symbiote/symbiote/harness/backend/sim"
 	"github.com/testing-symbiote/symbiote/harness/deploy"
+	"github.com/testing-symbiote/symbiote/harness/failure"
 	"github.com/testing-symbiote/symbiote/harness/record"
 	"github.com/testing-symbiote/symbiote/harness/units"
 	"github.com/testing-symbiote/symbiote/harness/workload"
@@ -109,6 +110,35 @@ func TestSimulatedAgainstShortRows(t *testing.T) {
 // TestSimulatedPipelinesKeepTheLaws that a real cluster is held to as well.
 func TestSimulatedPipelinesKeepTheLaws(t *testing.T) {
 	backendtest.Test(t, sim.Backend{}, small(t), backendtest.Pipelines())
+}
+
+// TestARowThatTheEngineRefusesEndsTheJob, as on a real cluster, unless Ray is told to go on.
+func TestARowThatTheEngineRefusesEndsTheJob(t *testing.T) {
+	list := workload.List{}
+	for i := range 64 {
+		q := workload.Request{ID: i, Prompt: 100, Output: 20}
+		if i == 5 {
+			q.Prompt = 200_000
+		}
+		list.Requests = append(list.Requests, q)
+	}
+	for _, c := range []struct {
+		kind  workload.PipelineKind
+		on    workload.OnError
+		fails bool
+	}{{workload.VLLM, workload.OnError{}, true}, {workload.VLLM, workload.OnError{Continue: true}, false},
+		{workload.VLLM, workload.OnError{MaxErroredBlocks: 1}, false}, {workload.HTTP, workload.OnError{}, false}} {
+		run, err := sim.Backend{}.Run(t.Context(), small(t), workload.Pipeline{Kind: c.kind, Rows: list, BatchSize: 16, OnError: c.on})
+		require.NoError(t, err)
+		if c.fails {
+			require.NotNil(t, run.Failure)
+			require.Contains(t, run.Failure.Message, "64 of 64 rows did not come out; should_continue_on_error")
+			continue
+		}
+		require.Nil(t, run.Failure)
+		require.Len(t, run.Requests, 64)
+		require.Equal(t, failure.Rejected, run.Requests[5].Outcome)
+	}
 }
 
 func shortRuns(t *testing.T) map[string]*record.Run {

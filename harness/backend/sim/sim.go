@@ -181,6 +181,11 @@ func (p *play) loop(ctx context.Context) error {
 		switch what {
 		case nothing:
 			p.rec.finish(p.replicas)
+			if f, ok := workload.Outcome(p.player); ok && f.Stopped < units.Never {
+				p.rec.run.Failure = &failure.Error{Class: failure.Rejected, Message: fmt.Sprintf(
+					"Ray Data ends the job when a task fails, and the engine refused a row: %d of %d rows did not come out; should_continue_on_error makes such a row an error row, max_errored_blocks drops its task",
+					f.Lost, f.Asked)}
+			}
 			return nil
 		case answered:
 			p.answer(&p.replicas[k])
@@ -229,7 +234,7 @@ func (p *play) send(now units.Time) error {
 	}
 	if err != nil {
 		p.rec.rejected(q.ID, err)
-		p.player.Done(q.ID, now)
+		workload.Fail(p.player, q.ID, now, workload.Rejected)
 	}
 	return nil
 }

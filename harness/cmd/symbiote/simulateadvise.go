@@ -52,7 +52,8 @@ func adviseOnPipeline(ctx context.Context, d deploy.Deployment, w workload.Workl
 		return err
 	}
 	for _, a := range advice {
-		fmt.Fprintf(stdout, "advice: %s: %s. Simulated: %.4gs → %.4gs\n", a.What, a.Why, a.Before.Makespan.Seconds(), a.After.Makespan.Seconds())
+		fmt.Fprintf(stdout, "advice: %s: %s. Simulated: %.4gs → %.4gs, %v %.1f%% → %.1f%%\n", a.What, a.Why,
+			a.Before.Makespan.Seconds(), a.After.Makespan.Seconds(), a.Cause, 100*a.Before.Idle.Of(a.Cause), 100*a.After.Idle.Of(a.Cause))
 	}
 	if len(advice) == 0 {
 		fmt.Fprintln(stdout, "advice: none; no change of the pipeline's settings that is known here shortens the job by a fiftieth")

@@ -94,7 +94,7 @@ class AsyncLLMEngine:
             waited = seen[0] - begun
         yield outputs.RequestOutput(
             request_id=request_id, prompt="", prompt_token_ids=prompt["prompt_token_ids"], finished=True,
-            metrics=Timing(waited, [b - a for a, b in zip(seen, seen[1:])]),
+            metrics=Timing(waited, [round(b - a, 5) for a, b in zip(seen, seen[1:])]),
             outputs=[outputs.CompletionOutput(text="", token_ids=[0] * usage["completion_tokens"])])
 
     async def do_log_stats(self):
