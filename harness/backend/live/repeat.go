@@ -90,6 +90,7 @@ func Definitions() []Definition {
 		{"output_throughput", "output tokens of completed requests ÷ the same time", ""},
 		{"steady", "the same between the completion of the first tenth and of nine tenths of the requests", ""},
 		{"goodput", "completed requests that met every given SLO ÷ the same time; an SLO on an undefined metric counts as met", ""},
+		{"arrivals", "gaps as they are drawn: their mean is 1 ÷ rate, the run's own rate is printed", "vllm bench serve: rescaled so that the last request falls at requests ÷ rate"},
 		{"percentile", "nearest rank on all samples; of itl and icl on a histogram of three digits", "vllm bench serve: linear interpolation, population standard deviation"},
 	}
 }
