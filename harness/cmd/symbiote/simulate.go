@@ -50,7 +50,7 @@ func simulate(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	fs.StringVar(&f.gpu, "gpu", "", "an entry of fixtures/gpus, with -model")
 	fs.BoolVar(&f.reference, "reference", false, "look at every request in every step instead of advancing decodes in aggregate: same result, slower")
 	fs.BoolVar(&f.pipeline, "pipeline", false, "rows reach the engine through Ray Data's batches, as the deployment's pipeline says")
-	fs.BoolVar(&f.advise, "advise", false, "with -pipeline: say why rows were not in flight, and which settings shorten the job")
+	fs.BoolVar(&f.advise, "advise", false, "say which changed settings help, each of them tried; with -pipeline Ray Data's settings, and why rows were not in flight")
 	fs.StringVar(&f.perRequest, "per-request", "", "write one line a request to this CSV `FILE`")
 	fs.StringVar(&f.record, "record", "", "write the whole run, exactly, as JSON lines to this `FILE`")
 	fs.Float64Var(&f.sloTTFT, "slo-ttft-ms", 0, "promise this TTFT to each request")
@@ -76,8 +76,8 @@ func (f *simulateFlags) run(ctx context.Context, stdout, stderr io.Writer) (int,
 	if f.sloTTFT < 0 || f.sloTPOT < 0 {
 		return 0, fmt.Errorf("-slo-ttft-ms %v -slo-tpot-ms %v, want 0 or more", f.sloTTFT, f.sloTPOT)
 	}
-	if f.advise && (f.json || !f.pipeline) {
-		return 0, errors.New("-advise is about a pipeline's settings and is printed for people: give -pipeline, and no -json")
+	if f.advise && f.json {
+		return 0, errors.New("-advise is printed for people: give no -json")
 	}
 	d, err := f.deployed()
 	if err != nil {
@@ -113,7 +113,11 @@ func (f *simulateFlags) run(ctx context.Context, stdout, stderr io.Writer) (int,
 		return 0, file.Err()
 	}
 	if run.Failure != nil {
-		return f.refused(run, stdout, stderr), nil
+		code := f.refused(run, stdout, stderr)
+		if f.advise {
+			err = adviseOnEngine(ctx, d, w, out.target, stdout)
+		}
+		return code, err
 	}
 	run.Warnings = append(run.Warnings, ignored...)
 	switch out.rejected {
@@ -127,8 +131,12 @@ func (f *simulateFlags) run(ctx context.Context, stdout, stderr io.Writer) (int,
 		run.Warnings = append(run.Warnings, fmt.Sprintf("interrupted: the figures are of the first %d requests to end", out.ended))
 	}
 	code, err := f.tell(run, w, out, time.Since(start), stdout, stderr)
-	if err == nil && f.advise && !partial {
+	switch {
+	case err != nil || !f.advise || partial:
+	case f.pipeline:
 		err = adviseOnPipeline(ctx, d, w, stdout)
+	default:
+		err = adviseOnEngine(ctx, d, w, out.target, stdout)
 	}
 	return code, err
 }

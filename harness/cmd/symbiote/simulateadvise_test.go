@@ -27,8 +27,4 @@ func TestAdviceForADeploymentThatHasAPitfall(t *testing.T) {
 	code, out, stderr = simulate("20", rows)
 	require.Equal(t, 0, code, stderr)
 	require.NotContains(t, out, "one batch a block")
-
-	code, _, stderr = simulate("20", "-advise -rate 4 -requests 10")
-	require.Equal(t, 2, code)
-	require.Contains(t, stderr, "symbiote simulate: -advise is about a pipeline's settings")
 }
