@@ -137,6 +137,7 @@ func (b Backend) pipeline(w workload.Workload) (workload.Pipeline, []workload.Re
 		rows := workload.Requests(w)
 		n := len(rows)
 		p := workload.Pipeline{Rows: workload.List{Name: w.String(), Requests: rows}, BatchSize: n, Blocks: 1, MaxConcurrentBatches: 1, MaxPending: n}
+		p.OnError.Continue = true // a row that is refused is nobody else's business
 		if a, ok := w.Arrivals.(workload.Closed); ok {
 			p.MaxPending = a.InFlight
 			for i := range rows {
