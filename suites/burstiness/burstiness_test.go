@@ -33,11 +33,11 @@ func small() deploy.Deployment {
 	return d
 }
 
-// capacity is the largest Poisson rate at which 99 % of a minute's requests keep the SLO.
+// capacity is the largest Poisson rate at which 99 % of a minute's requests, but at least 3,000, keep the SLO.
 func capacity(t testing.TB, d deploy.Deployment, start float64) slo.Capacity {
 	t.Helper()
 	c, err := slo.Search{Start: start, Most: 10_000}.Find(func(rate float64) (bool, error) {
-		run, err := sim.Backend{}.Run(t.Context(), d, workload.BatchChat(int(60*rate)+1).At(workload.Poisson{Rate: rate}))
+		run, err := sim.Backend{}.Run(t.Context(), d, workload.BatchChat(max(int(60*rate), 3000)+1).At(workload.Poisson{Rate: rate}))
 		if err != nil {
 			return false, err
 		}
