@@ -3,6 +3,7 @@
 package ray
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,7 +14,7 @@ import (
 
 // TestLiveTimesHTTP and TestLiveTimesVLLM: with 8 tasks an actor or more, the simulated pipeline in front of the simulated
 // engine and the real one in front of the same engine, served over HTTP, agree on makespan within 10 %, on rows in flight
-// within 15 % and on their peak.
+// within 15 % and on their peak. That is asserted whatever else the machine does; a failure says how much that was.
 func TestLiveTimesHTTP(t *testing.T) {
 	holdTimes(t, []timedCase{
 		{"one batch a task", workload.Pipeline{BatchSize: 12, Blocks: 8}},
@@ -42,10 +43,6 @@ type timedCase struct {
 	name string
 	p    workload.Pipeline
 }
-
-// foreign is how much of the cores' time processes that are not this test's or its cluster's may take before times are
-// no longer held against the simulation, which knows nothing of them.
-const foreign = 0.10
 
 func holdTimes(t *testing.T, cases []timedCase, edit func(*workload.Pipeline)) {
 	b, d := live(t), small(t)
@@ -77,9 +74,7 @@ func holdTime(t *testing.T, b Backend, d deploy.Deployment, p workload.Pipeline)
 	} else {
 		require.LessOrEqual(t, c.peak, most, "peak")
 	}
-	if taken > foreign {
-		t.Skipf("others took %.0f %% of the cores' time, want at most %.0f %%: times are not held against the simulation", 100*taken, 100*foreign)
-	}
-	require.InDelta(t, 0, c.makespanPct(), 10, "makespan")
-	require.InDelta(t, 0, c.meanPct(), 15, "mean rows in flight")
+	busy := fmt.Sprintf("others, of whom the simulation knows nothing, took %.0f %% of the cores", 100*taken)
+	require.InDelta(t, 0, c.makespanPct(), 10, "makespan: %s", busy)
+	require.InDelta(t, 0, c.meanPct(), 15, "mean rows in flight: %s", busy)
 }
