@@ -2,6 +2,8 @@
 //
 //	v := slo.Judge(run, slo.Target{TTFT: time.Second, TPOT: 50 * time.Millisecond})
 //	fmt.Println(v) // 99.2% of 600 met TTFT ≤ 1s, TPOT ≤ 50ms; goodput 7.93/s
+//	c, err := slo.Search{Start: 8, Most: bound}.Find(keeps) // the largest rate, rows in flight, or rows of a day
+//	fmt.Println(c) // 154; 156 is too much (9 runs)
 package slo
 
 import (

@@ -14,7 +14,8 @@
 //	}
 //
 // Run judges each case by its Want, the cases together by the Spec's Promises, and holds the table of all cases to
-// the golden file of the test. Bench reports the same figures to go test -bench, and so to benchstat and the gate.
+// the golden file of the test. Twins shows that each Want can be broken, Advise what would help a case that is overrun.
+// Bench reports the same figures to go test -bench, and so to benchstat and the gate.
 //
 // The backend is chosen by build tag: without one the simulator, with -tags gpu a live vLLM endpoint, with -tags ray
 // a Ray cluster. The same Spec runs on each; only the simulator is held to golden tables.
