@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/testing-symbiote/symbiote/fixtures"
 	"github.com/testing-symbiote/symbiote/fixtures/calibration"
 	"github.com/testing-symbiote/symbiote/harness/catalog"
 	"github.com/testing-symbiote/symbiote/harness/engine"
@@ -86,8 +87,19 @@ func TestShippedRecipeIsReadable(t *testing.T) {
 		_, err := freeFigures(&p, f.Free)
 		require.NoError(t, err)
 	}
-	for _, id := range append(calibration.GPUs(), calibration.Hosts()...) {
+	require.True(t, r[len(r)-1].Derive)
+	for _, id := range calibration.Hosts() {
 		require.True(t, fitted[id], "profile %s comes from no fit", id)
+	}
+	for _, g := range fixtures.Library().GPUs {
+		p, err := steptime.GPUProfile(g)
+		require.NoError(t, err)
+		require.Contains(t, calibration.GPUs(), g.ID)
+		if !fitted[g.ID] {
+			require.Equal(t, steptime.Sibling(g), p.Derived, g.ID)
+			require.Contains(t, p.Error, "not measured", g.ID)
+			require.Contains(t, p.Error, "25 %", "wider than any that was measured")
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package calibrate
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"regexp"
@@ -8,26 +9,38 @@ import (
 
 	"github.com/testing-symbiote/symbiote/harness/engine"
 	"github.com/testing-symbiote/symbiote/harness/steptime"
+	"github.com/testing-symbiote/symbiote/harness/units"
 )
 
-// turn is a group of like turns of one run's core loop that the host bounded: it scheduled and launched next while the
-// GPU computed done, whose output it then took without having to wait.
+// turns are a group of turns of one run's core loop that make one observation: like ones, or those of one second of a
+// log.
+type turns struct {
+	run    int
+	some   []turn  // all of them, or a typical one
+	ms     float64 // mean time of one
+	weight float64 // by the time that it was observed for; all runs of one server together weigh 1
+}
+
+// turn is one turn of the core loop, without the time in which it waited for the GPU: it scheduled and launched next
+// while the GPU computed done, whose output it then took.
 type turn struct {
-	run        int
 	done, next engine.Work
 	ms         float64
-	weight     float64 // all groups of one run weigh alike, all runs of one server as one
 }
 
+// turnKind is what turns of one group share: the second of a log, or their composition to half a factor of two.
 type turnKind struct {
-	prompts, graph bool
-	size           int // log2 of the running requests
+	second          int
+	prompts, graph  bool
+	running, tokens int
 }
 
-// hostBound finds the turns whose time is the host's. Turns of one kind in one run are one observation.
-func hostBound(runs []Run, role string, gpu steptime.GPU) []turn {
-	const least, waited = 5, 0.3 // turns of a group; ms that the core waited at most
-	var out []turn
+// hostTurns groups the turns of the runs of a role. The time is the mean of a group: how fast a host runs changes for
+// seconds and minutes at a time, and a latency is made of all of them. Turns of more than longest are pauses of the
+// machine or first compilations of a kernel.
+func hostTurns(runs []Run, role string) []turns {
+	const least, longest = 8, 300 // turns of a group, ms
+	var out []turns
 	for k := range runs {
 		r := &runs[k]
 		if role != "" && r.Role != role {
@@ -36,20 +49,19 @@ func hostBound(runs []Run, role string, gpu steptime.GPU) []turn {
 		groups := map[turnKind][]turn{}
 		for i := 1; i+1 < len(r.Steps); i++ {
 			last, c, next := r.Steps[i-1], r.Steps[i], r.Steps[i+1]
-			ms := (c.At - last.At) * 1e3
-			done, coming := c.work(r), next.work(r)
-			if c.Wait > waited || last.Wait > waited || ms > 300 || ms < 1.3*steptime.GPUTime(r.Deployment, gpu, &done).Milliseconds() {
+			ms := (c.At-last.At)*1e3 - c.Wait
+			if ms > longest || ms <= 0 || next.PrefillTokens+next.Decodes == 0 {
 				continue
 			}
+			done, coming := c.work(r), next.work(r)
 			done.Finishing = max(0, c.Decodes+c.Prefills-next.Decodes)
-			kind := turnKind{next.Prefills > 0, int(coming.Tokens) <= 512, int(math.Log2(float64(max(1, coming.Running))))}
-			groups[kind] = append(groups[kind], turn{run: k, done: done, next: coming, ms: ms})
+			kind := kindOf(c, &coming)
+			groups[kind] = append(groups[kind], turn{done, coming, ms})
 		}
-		kinds := slices.SortedFunc(maps.Keys(groups), func(a, b turnKind) int { return a.order() - b.order() })
 		first := len(out)
-		for _, kind := range kinds {
+		for _, kind := range slices.SortedFunc(maps.Keys(groups), turnKind.compare) {
 			if g := groups[kind]; len(g) >= least {
-				out = append(out, typical(g))
+				out = append(out, observation(k, g, kind.second > 0))
 			}
 		}
 		for i := first; i < len(out); i++ {
@@ -59,49 +71,69 @@ func hostBound(runs []Run, role string, gpu steptime.GPU) []turn {
 	return evenByServer(out, runs)
 }
 
+func kindOf(done Step, coming *engine.Work) turnKind {
+	if done.Second > 0 {
+		return turnKind{second: done.Second}
+	}
+	half := func(n int) int { return int(math.Round(2 * math.Log2(float64(max(1, n))))) }
+	k := turnKind{prompts: len(coming.Chunks) > 0, graph: coming.Tokens <= 512, running: half(coming.Running)}
+	if !k.graph {
+		k.tokens = half(int(coming.Tokens))
+	}
+	return k
+}
+
+func (k turnKind) compare(l turnKind) int {
+	order := func(k turnKind) int {
+		n := k.second<<24 | k.running<<8 | k.tokens<<2
+		if k.prompts {
+			n |= 2
+		}
+		if k.graph {
+			n |= 1
+		}
+		return n
+	}
+	return cmp.Compare(order(k), order(l))
+}
+
 // evenByServer lets every server process weigh as one: how fast a host runs differs from one to the next, far more
 // than between the runs of one.
-func evenByServer(turns []turn, runs []Run) []turn {
+func evenByServer(all []turns, runs []Run) []turns {
 	sum := map[string]float64{}
-	for _, t := range turns {
+	for _, t := range all {
 		sum[runs[t.run].Tag] += t.weight
 	}
-	for i := range turns {
-		turns[i].weight /= sum[runs[turns[i].run].Tag]
+	for i := range all {
+		all[i].weight /= sum[runs[all[i].run].Tag]
 	}
-	return turns
+	return all
 }
 
-func (k turnKind) order() int {
-	n := 4 * k.size
-	if k.prompts {
-		n += 2
+// observation is a group as one: every turn of a log's second, else the composition of the middle one by running
+// requests, for all are alike.
+func observation(run int, g []turn, every bool) turns {
+	sum, finishing := 0.0, 0
+	for _, o := range g {
+		sum += o.ms
+		finishing += o.done.Finishing
 	}
-	if k.graph {
-		n++
+	out := turns{run: run, some: g, ms: sum / float64(len(g)), weight: sum}
+	if !every {
+		slices.SortStableFunc(g, func(a, b turn) int { return cmp.Compare(a.next.Running, b.next.Running) })
+		middle := g[len(g)/2]
+		middle.done.Finishing = (finishing + len(g)/2) / len(g)
+		out.some = []turn{middle}
 	}
-	return n
+	return out
 }
 
-// typical keeps the composition of the group's middle turn, by running requests, and the median of the times: a turn
-// that the machine's other tenants or a garbage collection stretched says nothing of the next machine.
-func typical(g []turn) turn {
-	var times []float64
-	for _, t := range g {
-		times = append(times, t.ms)
-	}
-	slices.SortStableFunc(g, func(a, b turn) int { return a.next.Running - b.next.Running })
-	t := g[len(g)/2]
-	t.ms = median(times)
-	return t
-}
-
-// hostLoss is the root mean square log error of the core loop's time over the turns that the host bounded: its
-// minimum lies in the middle of servers that differ, where that of absolute errors would be one of them.
-func hostLoss(p *Profiles, runs []Run, f Fit, gpu steptime.GPU) func() float64 {
+// hostLoss is the root mean square log error of the core loop's time: its minimum lies in the middle of servers that
+// differ, where that of absolute errors would be one of them.
+func hostLoss(p *Profiles, runs []Run, f Fit) func() float64 {
 	filter := regexp.MustCompile(f.Filter)
-	var obs []turn
-	for _, t := range hostBound(runs, "calibration", gpu) {
+	var obs []turns
+	for _, t := range hostTurns(runs, "calibration") {
 		if r := &runs[t.run]; filter.MatchString(r.Tag + "/" + r.Name) {
 			obs = append(obs, t)
 		}
@@ -110,11 +142,19 @@ func hostLoss(p *Profiles, runs []Run, f Fit, gpu steptime.GPU) func() float64 {
 		sum, weight := 0.0, 0.0
 		for i := range obs {
 			t := &obs[i]
-			got := steptime.HostTime(runs[t.run].Deployment, p.Host, &t.done, &t.next).Milliseconds()
-			e := math.Log(got / t.ms)
+			e := math.Log(hostTime(runs, p.Host, t) / t.ms)
 			sum += float64(t.weight * e * e)
 			weight += t.weight
 		}
 		return math.Sqrt(sum / max(weight, 1e-9))
 	}
+}
+
+// hostTime is what a host profile says of an observation, in milliseconds.
+func hostTime(runs []Run, h steptime.Host, o *turns) float64 {
+	sum := units.Span(0)
+	for i := range o.some {
+		sum += steptime.HostTime(runs[o.run].Deployment, h, &o.some[i].done, &o.some[i].next)
+	}
+	return max(sum, units.Microsecond).Milliseconds() / float64(len(o.some))
 }

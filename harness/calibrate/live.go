@@ -51,13 +51,13 @@ func Steps(runs []Run, p Profiles) (Live, error) {
 	if _, _, err := fit(&p, liveFree[:], stepLoss(&p, runs, Fit{})); err != nil {
 		return out, err
 	}
-	if _, _, err := fit(&p, liveHostFree[:], hostLoss(&p, runs, Fit{}, p.GPU)); err != nil {
+	if _, _, err := fit(&p, liveHostFree[:], hostLoss(&p, runs, Fit{})); err != nil {
 		return out, err
 	}
 	out.GPUSteps, out.GPUError = gpuError(runs, p.GPU)
-	out.HostTurns, out.HostError = hostError(runs, p.Host, p.GPU)
+	out.HostTurns, out.HostError = hostError(runs, p.Host)
 	_, out.BeforeGPU = gpuError(runs, shipped.GPU)
-	_, out.BeforeHost = hostError(runs, shipped.Host, p.GPU)
+	_, out.BeforeHost = hostError(runs, shipped.Host)
 	said := fmt.Sprintf("held out by run: GPU steps %.1f %%, host turns %.1f %% (mean absolute)", out.GPUError, out.HostError)
 	on := fmt.Sprintf("engine steps of %d runs, %d held out", len(out.FittedOn), len(out.HeldOut))
 	p.GPU.Error, p.GPU.FittedOn, p.Host.Error, p.Host.FittedOn = said, on, said, on
@@ -77,11 +77,10 @@ func gpuError(runs []Run, g steptime.GPU) (n int, pct float64) {
 	return len(obs), round(100*pct/float64(max(1, len(obs))), 2)
 }
 
-func hostError(runs []Run, h steptime.Host, g steptime.GPU) (n int, pct float64) {
-	obs := hostBound(runs, "validation", g)
+func hostError(runs []Run, h steptime.Host) (n int, pct float64) {
+	obs := hostTurns(runs, "validation")
 	for i := range obs {
-		t := &obs[i]
-		pct += math.Abs(steptime.HostTime(runs[t.run].Deployment, h, &t.done, &t.next).Milliseconds()/t.ms - 1)
+		pct += math.Abs(hostTime(runs, h, &obs[i])/obs[i].ms - 1)
 	}
 	return len(obs), round(100*pct/float64(max(1, len(obs))), 2)
 }

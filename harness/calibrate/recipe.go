@@ -8,9 +8,11 @@ import (
 	"math"
 	"path/filepath"
 	"regexp"
+	"slices"
 
 	"github.com/testing-symbiote/symbiote/fixtures"
 	"github.com/testing-symbiote/symbiote/harness/catalog"
+	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/steptime"
 )
 
@@ -30,9 +32,17 @@ type Fit struct {
 	Tables string          `json:"tables"`          // folder and prefix of kernel tables
 	Model  string          `json:"model"`           // whose layers the tables time; empty = kernels by shape
 	Steps  string          `json:"steps"`           // folder of runs with their engine steps
+	Logs   []Log           `json:"logs"`            // servers' logs of their engine steps
 	Runs   []string        `json:"runs"`            // files of runs to replay
 	Filter string          `json:"filter"`          // only runs whose id matches
 	Free   []string        `json:"free"`
+	Derive bool            `json:"derive"` // nothing is fitted: all GPUs that no fit before named get their sibling's figures
+}
+
+// Log is a server's log and what the server ran.
+type Log struct {
+	File       string          `json:"file"`
+	Deployment json.RawMessage `json:"deployment"`
 }
 
 // Replay runs the calibration cases of files under p and returns for each the relative errors, as ratios predicted ÷
@@ -66,10 +76,16 @@ func DecodeRecipe(name string, data []byte) (Recipe, error) {
 type Book struct {
 	GPUs  map[string]steptime.GPU
 	Hosts map[string]steptime.Host
+
+	fitted []string // GPUs
 }
 
 // Run does one fit and writes what it found into the book. data is the folder that the fit's names are relative to.
 func (b *Book) Run(f Fit, data string, replay Replay) (Outcome, error) {
+	if f.Derive {
+		b.derive()
+		return Outcome{}, nil
+	}
 	p, err := b.open(f)
 	if err != nil {
 		return Outcome{}, err
@@ -101,22 +117,12 @@ func (b *Book) Run(f Fit, data string, replay Replay) (Outcome, error) {
 			return meanAbs(ratios)
 		}
 	case f.Steps != "":
-		runs, err := ReadRuns(filepath.Join(data, f.Steps))
+		runs, err := f.measured(data)
 		if err != nil {
 			return out, err
 		}
-		if len(runs) == 0 {
-			return out, fmt.Errorf("calibrate: %s: no run with engine steps", f.Steps)
-		}
 		if loss = stepLoss(&p, runs, f); f.GPU == "" {
-			g, err := steptime.GPUProfile(runs[0].Deployment.GPU)
-			if err != nil {
-				return out, err
-			}
-			if fitted, ok := b.GPUs[g.ID]; ok {
-				g = fitted
-			}
-			loss = hostLoss(&p, runs, f, g)
+			loss = hostLoss(&p, runs, f)
 		}
 	}
 	if loss != nil {
@@ -131,6 +137,41 @@ func (b *Book) Run(f Fit, data string, replay Replay) (Outcome, error) {
 		return out, err
 	}
 	return out, nil
+}
+
+// derive gives every GPU that no fit named the figures of its sibling.
+func (b *Book) derive() {
+	for _, g := range fixtures.Library().GPUs {
+		if !slices.Contains(b.fitted, g.ID) {
+			b.GPUs[g.ID] = b.GPUs[steptime.Sibling(g)].Derive(g)
+		}
+	}
+}
+
+// measured reads the runs whose engine steps a fit is held against.
+func (f Fit) measured(data string) ([]Run, error) {
+	runs, err := ReadRuns(filepath.Join(data, f.Steps))
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range f.Logs {
+		d, err := deploy.DecodeJSON(l.File, l.Deployment)
+		if err != nil {
+			return nil, err
+		}
+		if d, _, err = d.Resolve(); err != nil {
+			return nil, fmt.Errorf("%s: %w", l.File, err)
+		}
+		read, err := ReadLog(l.File, d)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, read...)
+	}
+	if len(runs) == 0 {
+		return nil, fmt.Errorf("calibrate: %s: no run with engine steps", f.Steps)
+	}
+	return runs, nil
 }
 
 // fit searches the free figures.
@@ -244,6 +285,7 @@ func (b *Book) close(f Fit, p Profiles) error {
 			return err
 		}
 		b.GPUs[f.GPU] = p.GPU
+		b.fitted = append(b.fitted, f.GPU)
 	}
 	if f.Host != "" {
 		if err := p.Host.Validate(); err != nil {

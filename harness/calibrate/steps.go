@@ -29,6 +29,11 @@ type Step struct {
 	Wait           float64 // ms that the core waited for the GPU
 	Usage          float64 // of the KV cache
 	Running, Queue int
+	Context        int // of the decodes, where it is known better than from the cache's usage
+
+	// Second is set where At is a guess and only the sum over the steps of the same Second was measured.
+	Second int
+	Alike  bool // all steps of the Second are decodes, so that the guess is their mean
 }
 
 // ReadRuns reads a folder in the form of runs.csv and steps/TAG.csv.gz. Where a run was made on a warm cache, its
@@ -108,7 +113,7 @@ func readSteps(path, tag string, runs []Run) error {
 		if err != nil {
 			return err
 		}
-		runs[k].Steps = append(runs[k].Steps, Step{v[0], int(v[1]), int(v[2]), int(v[3]), v[4], v[5], int(v[6]), int(v[7])})
+		runs[k].Steps = append(runs[k].Steps, Step{v[0], int(v[1]), int(v[2]), int(v[3]), v[4], v[5], int(v[6]), int(v[7]), 0, 0, false})
 	}
 	return nil
 }
@@ -120,6 +125,9 @@ func (s Step) work(r *Run) engine.Work {
 	size := r.Deployment.Engine.BlockSize
 	held := int(s.Usage*float64(r.Blocks)+0.5) * size
 	w.DecodeContext = units.Tokens(max(held-w.Running*size/2, w.Running) * s.Decodes / max(1, w.Running))
+	if s.Context > 0 {
+		w.DecodeContext = units.Tokens(s.Context)
+	}
 	for i := range s.Prefills {
 		n := (s.PrefillTokens + i) / s.Prefills
 		if n > 0 {
@@ -160,7 +168,8 @@ func boundDecodes(r *Run, k int) []bound {
 	for i := 2; i < len(r.Steps); i++ {
 		a, b, c := r.Steps[i-2], r.Steps[i-1], r.Steps[i]
 		wait := max(0.3, 50*(c.At-b.At)) // ms: 5 % of the step
-		if c.Prefills+b.Prefills+a.Prefills == 0 && c.Wait > wait && b.Wait > wait && c.Decodes == b.Decodes {
+		if c.Prefills+b.Prefills+a.Prefills == 0 && c.Wait > wait && b.Wait > wait && c.Decodes == b.Decodes &&
+			(c.Second == 0 || c.Alike) {
 			groups[c.Decodes] = append(groups[c.Decodes], i)
 		}
 	}
@@ -188,7 +197,7 @@ func boundPrefills(r *Run, k int) []bound {
 	var out []bound
 	for i := 1; i < len(r.Steps); i++ {
 		b, c := r.Steps[i-1], r.Steps[i]
-		if c.PrefillTokens > tokens && c.Prefills > 1 && c.Wait > wait && b.Wait > wait {
+		if c.PrefillTokens > tokens && c.Prefills > 1 && c.Second == 0 && c.Wait > wait && b.Wait > wait {
 			out = append(out, bound{run: k, work: c.work(r), ms: (c.At - b.At) * 1e3})
 		}
 	}

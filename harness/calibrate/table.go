@@ -19,17 +19,11 @@ type table struct {
 }
 
 func readTable(path string, want ...string) (*table, error) {
-	f, err := os.Open(path)
+	r, err := open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	var r io.Reader = f
-	if strings.HasSuffix(path, ".gz") {
-		if r, err = gzip.NewReader(f); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-	}
+	defer r.Close()
 	all, err := csv.NewReader(r).ReadAll()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -77,4 +71,21 @@ func (t *table) numbers(row int, names ...string) ([]float64, error) {
 		vs[i], errs[i] = t.number(row, name)
 	}
 	return vs, errors.Join(errs...)
+}
+
+// open opens a file, gzip by name.
+func open(path string) (io.ReadCloser, error) {
+	f, err := os.Open(path)
+	if err != nil || !strings.HasSuffix(path, ".gz") {
+		return f, err
+	}
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{z, f}, nil
 }

@@ -33,9 +33,8 @@ func (e *Engine) coast(to units.Time) bool {
 		}
 		w.DecodeContext = units.Tokens(a.base + int64(a.decodes)*int64(call))
 		cost := e.timer.Step(w)
-		done := e.core.Add(cost.Schedule)
-		start := max(done, e.gpu)
-		cur := flying{b: old.b, cost: cost, end: start.Add(cost.GPU)}
+		done, end := cost.launch(e.core, e.gpu)
+		cur := flying{b: old.b, cost: cost, end: end}
 		if e.depth == 1 {
 			old = cur
 		}

@@ -172,15 +172,13 @@ func (e *Engine) takeTurn() {
 	e.note(t, b)
 	e.measure(t)
 	cost := e.timer.Step(&b.Work)
-	done := t.Add(cost.Schedule)
-	start := max(done, e.gpu)
-	f := flying{b: b, cost: cost, end: start}
+	done, end := cost.launch(t, e.gpu)
+	f := flying{b: b, cost: cost, end: max(done, e.gpu)}
 	e.executed = b.Work.Tokens > 0
 	if e.executed {
-		e.gpu = start.Add(cost.GPU)
+		f.end, e.gpu = end, end
 		e.gauge.Busy += cost.GPU
 		e.gauge.Steps++
-		f.end = e.gpu
 	}
 	e.flight.push(f)
 	if e.flight.len() < e.depth && (e.executed || e.s.HasWork()) {

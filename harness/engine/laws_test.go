@@ -81,6 +81,7 @@ func playGauged(t testing.TB, cfg engine.Config, load []enginetest.Sent, timer e
 func timerOf(seed uint64) enginetest.Linear {
 	l := enginetest.Linear{Base: 2 * units.Millisecond, PerToken: 10 * units.Microsecond, Schedule: units.Microsecond * units.Span(seed%5*300),
 		Update: 200 * units.Microsecond, Deliver: 50 * units.Microsecond, IntakeFor: 100 * units.Microsecond}
+	l.Launch = units.Millisecond * units.Span(seed%3*2) // none, hidden by the GPU, longer than it
 	if seed%7 == 0 {
 		l.Deliver, l.IntakeFor, l.Update = 0, 0, 0
 	}

@@ -42,13 +42,20 @@ type Work struct {
 	Running       int          // requests in running when the step was scheduled
 }
 
-// Cost is how long the parts of one step take. The host prepares (Schedule), the GPU computes (GPU), the host takes
-// the result (Update), the front end takes the tokens (Deliver) and writes them to
-// the clients (Write; for steps that it is behind with, once). With async scheduling the first
-// three overlap over two steps, without it they follow each other.
+// Cost is how long the parts of one step take. The host prepares (Schedule) and starts the kernels one by one (Launch)
+// while the GPU already computes the first of them (GPU); it takes the result (Update), and the front end takes the
+// tokens (Deliver) and writes them to the clients (Write; for steps that it is behind with, once). With async scheduling
+// host and GPU overlap over two steps, without it they take turns.
 type Cost struct {
-	Schedule, GPU, Update, Deliver units.Span
-	Write                          units.Span
+	Schedule, Launch, GPU, Update, Deliver, Write units.Span
+}
+
+// launch is what becomes of a step that the host begins at t, on a GPU that is busy until gpu: when the host has done,
+// and when the GPU will have. The last kernel cannot end before it was started.
+func (c *Cost) launch(t, gpu units.Time) (done, end units.Time) {
+	prepared := t.Add(c.Schedule)
+	done = prepared.Add(c.Launch)
+	return done, max(max(prepared, gpu).Add(c.GPU), done)
 }
 
 // StepTimer says how long a step takes, how long the front end is busy with a request before it reaches the scheduler,

@@ -10,10 +10,10 @@
 //
 // # Decisions
 //
-// Kernels are launched one after another while the GPU already runs the first. The engine knows only a preparation, a
-// GPU time and an update in a row; so a step that the GPU bounds hides its launches, and one that the host bounds hides
-// the GPU's work in them. Either way a lone step and a steady stream of like steps take as long as they should; the
-// GPU time of a host-bound step is then only what is left after its launches (Timer.GPU has all of it).
+// Kernels are launched one after another while the GPU already runs the first: a step that the GPU bounds hides its
+// launches, and one that the host bounds hides the GPU's work in them. A step with prompts is launched layer by layer,
+// which takes the host longer than its kernels take the GPU; the step before it is then looked at late, and all who are
+// decoding wait.
 //
 // Decode attention is the largest of a few straight lines in the context, not a curve: times stay sums of integers.
 package steptime

@@ -9,8 +9,9 @@ import (
 // launches is a host profile in picoseconds, for one model and one way of running it.
 type launches struct {
 	scheduleStep, scheduleRequest, schedulePrefill units.Span
+	scheduleKilotoken                              units.Span // 1,024 tokens of a prompt
 	updateStep, updateToken, updateFinished        units.Span
-	full, piecewise, compiled, mixedRequest        units.Span
+	full, piecewise, compiled                      units.Span
 	deliverStep, deliverToken, deliverFinished     units.Span
 	writeToken                                     units.Span
 	intakeRequest, intakeToken, connection         units.Span
@@ -20,10 +21,10 @@ func launchesOf(h Host, layers int, eager bool) launches {
 	us := func(v float64) units.Span { return units.Seconds(v * micro) }
 	l := launches{
 		us(h.SchedulePerStep), us(h.SchedulePerRequest), us(h.SchedulePerPrefill),
+		us(1024 * h.SchedulePerToken),
 		us(h.UpdatePerStep), us(h.UpdatePerToken), us(h.UpdatePerFinished),
 		us(h.LaunchFull * float64(layers)), us(h.LaunchPiecewisePerStep + float64(h.LaunchPiecewise*float64(layers))),
 		us(h.LaunchPiecewisePerStep + float64(h.LaunchCompiled*float64(layers))),
-		us(h.LaunchMixedPerRequest),
 		us(h.DeliverPerStep), us(h.DeliverPerToken), us(h.DeliverPerFinished),
 		us(h.WritePerToken),
 		us(h.IntakePerRequest), us(h.IntakePerToken), us(h.Connection),
@@ -36,7 +37,12 @@ func launchesOf(h Host, layers int, eager bool) launches {
 
 // prepare is what the core does before it launches a step.
 func (h *launches) prepare(w *engine.Work) units.Span {
-	return h.scheduleStep + h.scheduleRequest*units.Span(w.Running) + h.schedulePrefill*units.Span(len(w.Chunks))
+	prompts := units.Tokens(0)
+	for _, c := range w.Chunks {
+		prompts += c.Context + c.Tokens
+	}
+	return h.scheduleStep + h.scheduleRequest*units.Span(w.Running) + h.schedulePrefill*units.Span(len(w.Chunks)) +
+		h.scheduleKilotoken*units.Span(prompts)/1024
 }
 
 // launching is what the core spends on starting a step's kernels.
@@ -46,9 +52,6 @@ func (h *launches) launching(w *engine.Work, g graphs) units.Span {
 		if how = h.full; len(w.Chunks) > 0 || n > g.full {
 			how = h.piecewise
 		}
-	}
-	if len(w.Chunks) > 0 {
-		how += h.mixedRequest * units.Span(w.Running)
 	}
 	return how
 }

@@ -41,9 +41,9 @@ func (g GPU) Validate() error {
 
 // Validate refuses negative times and figures without a source.
 func (h Host) Validate() error {
-	for _, us := range []float64{h.SchedulePerStep, h.SchedulePerRequest, h.SchedulePerPrefill, h.UpdatePerStep,
+	for _, us := range []float64{h.SchedulePerStep, h.SchedulePerRequest, h.SchedulePerPrefill, h.SchedulePerToken, h.UpdatePerStep,
 		h.UpdatePerToken, h.UpdatePerFinished, h.LaunchFull, h.LaunchPiecewisePerStep, h.LaunchPiecewise,
-		h.LaunchCompiled, h.LaunchEager, h.LaunchMixedPerRequest, h.DeliverPerStep, h.DeliverPerToken, h.DeliverPerFinished, h.WritePerToken,
+		h.LaunchCompiled, h.LaunchEager, h.DeliverPerStep, h.DeliverPerToken, h.DeliverPerFinished, h.WritePerToken,
 		h.IntakePerRequest, h.IntakePerToken, float64(h.IntakeAwaits), h.Connection} {
 		if us < 0 {
 			return fmt.Errorf("steptime: host profile %s: a cost of %gµs, want ≥ 0", h.ID, us)

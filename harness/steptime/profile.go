@@ -98,6 +98,7 @@ type Host struct {
 	SchedulePerStep    float64 `json:"schedule_per_step_us"`
 	SchedulePerRequest float64 `json:"schedule_per_request_us"`
 	SchedulePerPrefill float64 `json:"schedule_per_prefill_us"`
+	SchedulePerToken   float64 `json:"schedule_per_prompt_token_us,omitempty"` // of a prompt, cached or not: its blocks are looked up and listed
 	UpdatePerStep      float64 `json:"update_per_step_us"`
 	UpdatePerToken     float64 `json:"update_per_token_us"`
 	UpdatePerFinished  float64 `json:"update_per_finished_us"`
@@ -108,7 +109,6 @@ type Host struct {
 	LaunchPiecewise        float64 `json:"launch_piecewise_per_layer_us"`
 	LaunchCompiled         float64 `json:"launch_compiled_per_layer_us"`
 	LaunchEager            float64 `json:"launch_eager_per_layer_us"`
-	LaunchMixedPerRequest  float64 `json:"launch_mixed_per_request_us"` // metadata that a step with prompts builds anew
 
 	// The front end (API process) and the client's connection.
 	DeliverPerStep     float64 `json:"deliver_per_step_us"`
@@ -123,13 +123,11 @@ type Host struct {
 	Connection float64 `json:"connection_us"`
 }
 
-// GPUProfile returns the profile of one GPU. A GPU without measurements of its own gets the figures of the nearest
-// measured one, as shares of its own datasheet; Derived then names that one.
+// GPUProfile returns the profile of one GPU; that of a GPU that nobody heard of is derived on the spot.
 func GPUProfile(g catalog.GPU) (GPU, error) {
-	id, derived := g.ID, ""
-	if !slices.Contains(calibration.GPUs(), id) {
-		id = sibling(g)
-		derived = id
+	id, known := g.ID, slices.Contains(calibration.GPUs(), g.ID)
+	if !known {
+		id = Sibling(g)
 	}
 	data, err := calibration.GPU(id)
 	if err != nil {
@@ -139,16 +137,23 @@ func GPUProfile(g catalog.GPU) (GPU, error) {
 	if err := decode(data, "gpus/"+id+".json", &p); err != nil {
 		return GPU{}, err
 	}
-	if derived != "" {
-		p.ID, p.Derived = g.ID, derived
-		p.Error = "not measured: the datasheet with what the " + derived + " reaches of its own; expect up to 25 % (there: " + p.Error + ")"
+	if !known {
+		p = p.Derive(g)
 	}
 	return p, p.Validate()
 }
 
-// sibling is the measured GPU whose kernels are most like those of g: the same architecture, else the same kind of
+// Derive returns the profile of a GPU without measurements of its own: what p reaches, as shares of g's datasheet.
+func (p GPU) Derive(g catalog.GPU) GPU {
+	p.Error = "not measured: the datasheet with what the " + p.ID + " reaches of its own; expect up to 25 % (there: " + p.Error + ")"
+	p.Source = "datasheet of the " + g.Name + "; shares of it from the " + p.ID
+	p.ID, p.Derived, p.FittedOn = g.ID, p.ID, "nothing of its own"
+	return p
+}
+
+// Sibling is the measured GPU whose kernels are most like those of g: the same architecture, else the same kind of
 // memory.
-func sibling(g catalog.GPU) string {
+func Sibling(g catalog.GPU) string {
 	switch {
 	case strings.HasPrefix(g.Capability, "9"), strings.HasPrefix(g.Capability, "10"):
 		return "h100-sxm"

@@ -76,20 +76,12 @@ func (t Timer) Step(w *engine.Work) engine.Cost {
 		return engine.Cost{Schedule: m.launch.scheduleStep}
 	}
 	h := &m.launch
-	gpu, how := t.GPU(w), h.launching(w, m.graphs)
-	prepare, update := h.prepare(w), h.update(w)
 	deliver := units.Span(0)
 	if w.Sampled > 0 {
 		deliver = h.deliverStep + h.deliverToken*units.Span(w.Sampled) + h.deliverFinished*units.Span(w.Finishing)
 	}
-	c := engine.Cost{Schedule: prepare, GPU: gpu, Update: update, Deliver: deliver, Write: h.writeToken * units.Span(w.Sampled)}
-	// The GPU starts with the first kernel, while the host still launches the rest. A step that the GPU bounds
-	// hides its launches; one that the host bounds hides the GPU's work in them.
-	if gpu < prepare+how+update {
-		c.Schedule += how
-		c.GPU = max(0, gpu-how)
-	}
-	return c
+	return engine.Cost{Schedule: h.prepare(w), Launch: h.launching(w, m.graphs), GPU: t.GPU(w), Update: h.update(w),
+		Deliver: deliver, Write: h.writeToken * units.Span(w.Sampled)}
 }
 
 // GPU returns how long the GPU computes one step.

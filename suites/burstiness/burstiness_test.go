@@ -20,7 +20,7 @@ import (
 
 var target = slo.Target{TTFT: time.Second, TPOT: 50 * time.Millisecond}
 
-// production is the configuration under test; small has an eighth of the seats.
+// production is the configuration under test; small has a sixteenth of the seats.
 func production() deploy.Deployment {
 	d := suite.On("Qwen/Qwen2.5-0.5B-Instruct", "a100-40gb-sxm")
 	d.Engine.MaxNumSeqs = 256
@@ -29,7 +29,7 @@ func production() deploy.Deployment {
 
 func small() deploy.Deployment {
 	d := production()
-	d.Engine.MaxNumSeqs = 32
+	d.Engine.MaxNumSeqs = 16
 	return d
 }
 
@@ -60,7 +60,7 @@ func spec(t testing.TB) suite.Spec {
 		within := b.bound(base, c.Load)
 		s.Cases = append(s.Cases,
 			suite.Case{Name: b.name + "/base=40%", On: production(), Play: b.at(base), Want: b.recovers(within)},
-			suite.Case{Name: b.name + "/base=40%/seats=32", On: small(), Play: b.at(base), Want: b.tooSlow(within)},
+			suite.Case{Name: b.name + "/base=40%/seats=16", On: small(), Play: b.at(base), Want: b.tooSlow(within)},
 			suite.Case{Name: b.name + "/base=202", On: production(), Play: b.at(202), Want: suite.All(suite.Completes(), suite.Misses(50))},
 		)
 	}
@@ -94,8 +94,8 @@ func twin(c suite.Case) suite.Twin {
 	seats := func(n int) { twin.Is, twin.On.Engine.MaxNumSeqs = fmt.Sprintf("seats=%d", n), n }
 	switch load := c.Play.(workload.Load); {
 	case strings.HasSuffix(c.Name, "/base=40%"):
-		seats(32)
-	case strings.HasSuffix(c.Name, "/seats=32"):
+		seats(16)
+	case strings.HasSuffix(c.Name, "/seats=16"):
 		seats(256)
 	case strings.HasSuffix(c.Name, "/base=202"):
 		p := load.Arrivals.(workload.Profile)

@@ -19,11 +19,13 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/steptime"
 )
 
-const calibrateUsage = `usage: symbiote calibrate -runs DIR -out FILE
+const calibrateUsage = `usage: symbiote calibrate -log FILE -deployment FILE.yaml -out FILE
+       symbiote calibrate -runs DIR -out FILE
        symbiote calibrate -out DIR [-recipe FILE] [-data DIR] [-only REGEXP]
 
-Fits step-time profiles. With -runs, a GPU and a host to the engine steps of your own runs, with the error on the runs
-that were held out. Without, it repeats the fits that the shipped profiles come from.
+Fits step-time profiles. With -log or -runs, a GPU and a host to the engine steps of your own server, with the error on
+the stretches or runs that were held out: -log reads what vLLM prints under --enable-logging-iteration-details and may
+be given more than once. Without, it repeats the fits that the shipped profiles come from.
 
 `
 
@@ -35,7 +37,13 @@ func calibrateCommand(args []string, stdout, stderr io.Writer) int {
 		fs.PrintDefaults()
 	}
 	runs := fs.String("runs", "", "`DIR` with runs.csv and steps/TAG.csv.gz: fit to these runs alone; -out is then a FILE")
-	host := fs.String("host", "default", "host profile that a fit to -runs begins with")
+	var logs []string
+	fs.Func("log", "vLLM's log of a server that ran -deployment, `FILE`: fit to its engine steps; -out is then a FILE", func(name string) error {
+		logs = append(logs, name)
+		return nil
+	})
+	deployment := fs.String("deployment", "", "deployment of the server that wrote -log, `FILE`")
+	host := fs.String("host", "default", "host profile that a fit to -log or -runs begins with")
 	recipe := fs.String("recipe", "", "fits to run, `FILE`; empty = those that the shipped profiles come from")
 	data := fs.String("data", "../shared/groundtruth", "folder that the recipe's names are relative to")
 	out := fs.String("out", "", "folder to write gpus/ID.json and hosts/ID.json to")
@@ -47,8 +55,15 @@ func calibrateCommand(args []string, stdout, stderr io.Writer) int {
 	case err != nil || *out == "" || fs.NArg() > 0:
 		return fail(stderr, "calibrate", errors.New("-out is needed, and no other argument than flags"))
 	}
-	if *runs != "" {
-		return calibrateRuns(*runs, *host, *out, *asJSON, stdout, stderr)
+	if *runs != "" || len(logs) > 0 {
+		measured, err := ownRuns(*runs, logs, *deployment)
+		if err == nil {
+			err = calibrateRuns(measured, *host, *out, *asJSON, stdout)
+		}
+		if err != nil {
+			return fail(stderr, "calibrate", err)
+		}
+		return 0
 	}
 	outcomes, err := runRecipe(*recipe, *data, *out, *only, stderr)
 	if err != nil {
@@ -64,47 +79,6 @@ func calibrateCommand(args []string, stdout, stderr io.Writer) int {
 			fmt.Fprintf(stdout, "  %s: %d kernels, mean |error| %.1f %%, p90 %.1f %%\n", k.What, k.Kernels, k.MeanAbs, k.WorstP90)
 		}
 	}
-	return 0
-}
-
-// calibrateRuns fits to one folder of runs of one GPU.
-func calibrateRuns(dir, host, out string, asJSON bool, stdout, stderr io.Writer) int {
-	runs, err := calibrate.ReadRuns(dir)
-	if err == nil && len(runs) == 0 {
-		err = fmt.Errorf("%s: no run with engine steps", dir)
-	}
-	if err != nil {
-		return fail(stderr, "calibrate", err)
-	}
-	for _, r := range runs {
-		if r.Deployment.GPU.ID != runs[0].Deployment.GPU.ID {
-			return fail(stderr, "calibrate", fmt.Errorf("%s: runs of %s and of %s, want one GPU at a time", dir, runs[0].Deployment.GPU.ID, r.Deployment.GPU.ID))
-		}
-	}
-	var p calibrate.Profiles
-	if p.GPU, err = steptime.GPUProfile(runs[0].Deployment.GPU); err == nil {
-		p.Host, err = steptime.HostProfile(host)
-	}
-	if err != nil {
-		return fail(stderr, "calibrate", err)
-	}
-	live, err := calibrate.Steps(runs, p)
-	if err != nil {
-		return fail(stderr, "calibrate", err)
-	}
-	text, err := json.MarshalIndent(live, "", " ")
-	if err == nil {
-		err = os.WriteFile(out, append(text, '\n'), 0o644)
-	}
-	if err != nil {
-		return fail(stderr, "calibrate", err)
-	}
-	if asJSON {
-		printJSON(stdout, live)
-		return 0
-	}
-	fmt.Fprintf(stdout, "fitted on %d runs, held out %d\nmean absolute error on those held out: GPU %.1f %% of %d steps (shipped profile %.1f %%), host %.1f %% of %d turns (shipped profile %.1f %%)\n",
-		len(live.FittedOn), len(live.HeldOut), live.GPUError, live.GPUSteps, live.BeforeGPU, live.HostError, live.HostTurns, live.BeforeHost)
 	return 0
 }
 
@@ -137,6 +111,9 @@ func runRecipe(name, data, out, only string, stderr io.Writer) ([]calibrate.Outc
 		o, err := book.Run(f, data, replay)
 		if err != nil {
 			return nil, err
+		}
+		if f.Derive {
+			continue
 		}
 		fmt.Fprintf(stderr, "fitted %s %s: %.4f → %.4f\n", f.GPU, f.Host, o.Before, o.After)
 		outcomes = append(outcomes, o)

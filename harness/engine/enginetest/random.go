@@ -146,6 +146,7 @@ func Entangle(seed uint64, c engine.Config, load []Sent) []Sent {
 type Linear struct {
 	Base, PerToken     units.Span
 	Schedule, Update   units.Span
+	Launch             units.Span
 	Deliver, IntakeFor units.Span
 	WriteToken         units.Span // to one client
 	Awaits             int        // of a request on its way in
@@ -153,8 +154,8 @@ type Linear struct {
 
 // Step is the cost of a step.
 func (l Linear) Step(w *engine.Work) engine.Cost {
-	return engine.Cost{Schedule: l.Schedule, GPU: l.Base + l.PerToken*units.Span(w.Tokens), Update: l.Update, Deliver: l.Deliver,
-		Write: l.WriteToken * units.Span(w.Sampled)}
+	return engine.Cost{Schedule: l.Schedule, Launch: l.Launch, GPU: l.Base + l.PerToken*units.Span(w.Tokens), Update: l.Update,
+		Deliver: l.Deliver, Write: l.WriteToken * units.Span(w.Sampled)}
 }
 
 // Intake is the front end's cost of a request.
