@@ -94,7 +94,8 @@ func (c Case) measure(ctx context.Context, b backend.Backend, target slo.Target)
 		}
 		r.Also = append(r.Also, also)
 	}
-	return r.of(r.Run, target), nil
+	r = r.of(r.Run, target)
+	return r, r.physical()
 }
 
 // of is the result with this run.
