@@ -2,7 +2,8 @@
 // bounded, a host's from the turns of the core loop that it bounded and from whole runs, and says how wrong each is.
 //
 //	gpu, reports, err := calibrate.Kernels(g, base, dir, "h100_sxm_vllm0.24.0") // what kernels alone reach
-//	live, err := calibrate.Steps(runs, profiles)                               // one's own runs, some held out
+//	runs, err := calibrate.ReadLog("vllm.log", d)                              // one's own server's engine steps
+//	live, err := calibrate.Steps(runs, profiles)                               // a fit to them, some held out
 //	outcome, err := book.Run(fit, data, replay)                                // one line of the shipped recipe
 //
 // Errors are held out by run, never by row: the steps of one run resemble each other. A fit that would break physics
