@@ -1,7 +1,9 @@
 package enginetest
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -78,20 +80,15 @@ func (st *story) setting(word string) error {
 	}
 	if key == "step" {
 		base, per, _ := strings.Cut(value, "+")
-		d, err := time.ParseDuration(base)
-		if err != nil {
-			return err
-		}
-		st.timer.Base = units.FromDuration(d)
-		if per != "" {
-			d, err = time.ParseDuration(per)
-			st.timer.PerToken = units.FromDuration(d)
+		var err error
+		if st.timer.Base, err = span(base); err == nil && per != "" {
+			st.timer.PerToken, err = span(per)
 		}
 		return err
 	}
-	n, err := strconv.Atoi(value)
+	n, err := whole(key, value)
 	if err != nil {
-		return fmt.Errorf("%s: %q is no whole number", key, value)
+		return err
 	}
 	c := &st.cfg
 	switch key {
@@ -117,6 +114,25 @@ func (st *story) setting(word string) error {
 	return nil
 }
 
+// A story is short: nothing in it is longer than an hour or more than ten thousand, and it ends after so many steps.
+const longestStory = 20_000
+
+func whole(key, value string) (int, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 0 || n > 10_000 {
+		return 0, fmt.Errorf("%s: %q, want a whole number from 0 to ten thousand", key, value)
+	}
+	return n, nil
+}
+
+func span(value string) (units.Span, error) {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < 0 || d > time.Hour {
+		return 0, fmt.Errorf("%q, want a duration from 0 to 1h", value)
+	}
+	return units.FromDuration(d), nil
+}
+
 func (st *story) act(cancel bool, name string, words []string) error {
 	a := act{cancel: cancel}
 	if cancel {
@@ -133,17 +149,17 @@ func (st *story) act(cancel bool, name string, words []string) error {
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")
 		if key == "at" {
-			d, err := time.ParseDuration(value)
+			d, err := span(value)
 			if err != nil {
 				return err
 			}
-			a.at = units.Time(units.FromDuration(d))
+			a.at = units.Time(d)
 			continue
 		}
 		value, length, _ := strings.Cut(value, ":")
-		n, err := strconv.Atoi(value)
+		n, err := whole(key, value)
 		if err != nil {
-			return fmt.Errorf("%s: %q is no whole number", key, value)
+			return err
 		}
 		switch key {
 		case "prompt":
@@ -155,9 +171,9 @@ func (st *story) act(cancel bool, name string, words []string) error {
 		case "priority":
 			a.req.Priority = n
 		case "shared":
-			l, err := strconv.Atoi(length)
+			l, err := whole(key, length)
 			if err != nil {
-				return fmt.Errorf("shared=%s: want TEXT:TOKENS", w)
+				return fmt.Errorf("%s: want shared=TEXT:TOKENS", w)
 			}
 			a.req.Shared = []units.Segment{{Source: uint64(n), Len: units.Tokens(l)}}
 		default:
@@ -176,18 +192,24 @@ func (st *story) run() (string, error) {
 	}
 	v := NewValidator(st.cfg)
 	var out strings.Builder
-	advance := func(to units.Time) {
-		evs := e.Advance(to)
-		v.Saw(evs)
-		v.Gauge(e.Gauge())
-		for _, ev := range evs {
-			st.tell(&out, ev)
+	turns := 0
+	until := func(at units.Time) {
+		for ; turns < longestStory; turns++ {
+			next, ok := e.Next()
+			if !ok || next >= at {
+				return
+			}
+			evs := e.Advance(next)
+			v.Saw(evs)
+			v.Gauge(e.Gauge())
+			for _, ev := range evs {
+				st.tell(&out, ev)
+			}
 		}
 	}
+	slices.SortStableFunc(st.acts, func(a, b act) int { return cmp.Compare(a.at, b.at) })
 	for _, a := range st.acts {
-		for next, ok := e.Next(); ok && next < a.at; next, ok = e.Next() {
-			advance(next)
-		}
+		until(a.at)
 		if a.cancel {
 			e.Cancel(a.at, a.req.ID)
 		} else if err := e.Submit(a.at, a.req); err != nil {
@@ -196,8 +218,8 @@ func (st *story) run() (string, error) {
 			v.Submitted(a.at, a.req)
 		}
 	}
-	for next, ok := e.Next(); ok; next, ok = e.Next() {
-		advance(next)
+	if until(units.Never); turns == longestStory {
+		return "", fmt.Errorf("the story has no end within %d steps", turns)
 	}
 	v.Idle(e.Gauge())
 	return out.String(), v.Err()

@@ -5,6 +5,7 @@
 package enginetest
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/testing-symbiote/symbiote/harness/engine"
@@ -46,12 +47,15 @@ func NewValidator(cfg engine.Config) *Validator {
 	return &Validator{cfg: cfg, lives: map[engine.RequestID]*life{}}
 }
 
+// ErrLaw is what every broken law is.
+var ErrLaw = errors.New("a law is broken")
+
 // Err returns the first broken law, nil if none was.
 func (v *Validator) Err() error { return v.err }
 
 func (v *Validator) broken(format string, args ...any) {
 	if v.err == nil {
-		v.err = fmt.Errorf(format, args...)
+		v.err = fmt.Errorf("%w: %s", ErrLaw, fmt.Sprintf(format, args...))
 	}
 }
 
