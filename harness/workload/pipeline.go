@@ -58,7 +58,7 @@ type Costs struct {
 	// The stages before the engine, which HTTP has fused into the actor, work on as many blocks at once as Ray gives them
 	// CPUs. They deliver them every Seen (80 ms: the driver waits 0.1 s for all that runs before it looks) and Block
 	// (70 ms) and Row (3 ms) for each row, on Cores (2) of a machine; the second time Cold (0.2 s) later. Calibrated on
-	// nine runs of Ray 2.60 on two cores that nobody else used, with prompts of 60 to 200 tokens to make.
+	// ten runs of Ray 2.60 on two cores that nobody else used, with prompts of 60 to 200 tokens to make.
 	Seen, Block, Row, Cold time.Duration
 	Cores                  int
 	Supply                 float64 // blocks a second, where it is known, instead of these
