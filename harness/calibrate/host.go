@@ -17,8 +17,8 @@ import (
 type turns struct {
 	run    int
 	some   []turn  // all of them, or a typical one
-	ms     float64 // mean time of one
-	weight float64 // by the time that it was observed for; all runs of one server together weigh 1
+	ms     float64 // of one: the median, or of a second their mean
+	weight float64 // all groups of a run weigh alike, and all runs of a server together as those of another
 }
 
 // turn is one turn of the core loop, without the time in which it waited for the GPU: it scheduled and launched next
@@ -35,9 +35,9 @@ type turnKind struct {
 	running, tokens int
 }
 
-// hostTurns groups the turns of the runs of a role. The time is the mean of a group: how fast a host runs changes for
-// seconds and minutes at a time, and a latency is made of all of them. Turns of more than longest are pauses of the
-// machine or first compilations of a kernel.
+// hostTurns groups the turns of the runs of a role. The time of a group is its median, and turns of more than longest are
+// left out: those that the machine's other tenants, a garbage collection or a kernel's first compilation stretched say
+// nothing of the next machine.
 func hostTurns(runs []Run, role string) []turns {
 	const least, longest = 8, 300 // turns of a group, ms
 	var out []turns
@@ -113,19 +113,20 @@ func evenByServer(all []turns, runs []Run) []turns {
 // observation is a group as one: every turn of a log's second, else the composition of the middle one by running
 // requests, for all are alike.
 func observation(run int, g []turn, every bool) turns {
+	var times []float64
 	sum, finishing := 0.0, 0
 	for _, o := range g {
+		times = append(times, o.ms)
 		sum += o.ms
 		finishing += o.done.Finishing
 	}
-	out := turns{run: run, some: g, ms: sum / float64(len(g)), weight: sum}
-	if !every {
-		slices.SortStableFunc(g, func(a, b turn) int { return cmp.Compare(a.next.Running, b.next.Running) })
-		middle := g[len(g)/2]
-		middle.done.Finishing = (finishing + len(g)/2) / len(g)
-		out.some = []turn{middle}
+	if every {
+		return turns{run: run, some: g, ms: sum / float64(len(g))}
 	}
-	return out
+	slices.SortStableFunc(g, func(a, b turn) int { return cmp.Compare(a.next.Running, b.next.Running) })
+	middle := g[len(g)/2]
+	middle.done.Finishing = (finishing + len(g)/2) / len(g)
+	return turns{run: run, some: []turn{middle}, ms: median(times)}
 }
 
 // hostLoss is the root mean square log error of the core loop's time: its minimum lies in the middle of servers that

@@ -89,11 +89,9 @@ func TestALogIsFitted(t *testing.T) {
 		require.NoError(t, err)
 		require.Greater(t, live.GPUSteps, 2)
 		require.Less(t, live.GPUError, 2.5)
-		require.Greater(t, live.BeforeGPU, 8.0)
-		t.Logf("%+v", [...]float64{live.GPUError, live.BeforeGPU, live.HostError, live.BeforeHost})
-		require.Less(t, live.HostError, 12.0)
-		require.Greater(t, live.BeforeHost, 10.0)
-
+		require.Greater(t, live.BeforeGPU, 3*live.GPUError)
+		require.Less(t, live.HostError, 3.0)
+		require.Greater(t, live.BeforeHost, 3*live.HostError)
 		require.Equal(t, []string{"vllm.log/iterations 1600 to 2399", "vllm.log/iterations 4000 to 4799", "vllm.log/iterations 6400 to 7199"}, live.HeldOut)
 	}
 }
@@ -127,10 +125,10 @@ func TestARealLog(t *testing.T) {
 	runs, err := ReadLog("../../fixtures/calibration/q7-http.log.gz", qwen7(t))
 	require.NoError(t, err)
 	require.Greater(t, len(runs), 10)
-	live, err := Steps(runs, h100(t))
+	live, err := Steps(runs[len(runs)-9:], h100(t))
 	require.NoError(t, err)
 	t.Logf("%d steps: GPU %.1f %% (shipped %.1f %%), %d seconds: host %.1f %% (shipped %.1f %%)", live.GPUSteps, live.GPUError, live.BeforeGPU,
 		live.HostTurns, live.HostError, live.BeforeHost)
-	require.Greater(t, live.HostTurns, 50)
+	require.Greater(t, live.HostTurns, 20)
 	require.Less(t, live.HostError, live.BeforeHost)
 }
