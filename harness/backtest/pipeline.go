@@ -69,6 +69,9 @@ func Pipeline(dir string, clean bool) (PipelineReport, error) {
 	}
 	for _, r := range runs {
 		switch {
+		case r.unknown != nil:
+			rep.Skipped = append(rep.Skipped, SkippedCase{r.id, r.unknown.Error()})
+			continue
 		case clean && len(r.injected) > 0:
 			rep.Skipped = append(rep.Skipped, SkippedCase{r.id, "errors were injected"})
 			continue
@@ -123,7 +126,7 @@ func spread(runs []PipelineRun, of func(PipelineRun) float64) Spread {
 }
 
 // clean is the threshold that was set before anybody looked at errors.
-func (r pipelineRun) clean() bool { return len(r.injected) == 0 && r.overrunMs <= 10 }
+func (r pipelineRun) clean() bool { return len(r.injected) == 0 && r.unknown == nil && r.overrunMs <= 10 }
 
 // pipeline is the run's configuration as a workload.
 func (r pipelineRun) pipeline() workload.Pipeline {

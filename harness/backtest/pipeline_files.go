@@ -25,6 +25,7 @@ type pipelineRun struct {
 	cpus, gpus                      int
 	latencyMeanS, loadS, qps        float64
 	injected                        faults
+	unknown                         error // what was injected is none of them
 	onError                         workload.OnError
 	overrunMs                       float64
 	peak, rowsOut                   int
@@ -148,10 +149,6 @@ func readPipelineRuns(name string) ([]pipelineRun, error) {
 	var runs []pipelineRun
 	err := readTable(name, func(t *table) {
 		injected, err := readFaults(t.text("injected"), t.text("error_class"))
-		if err != nil && t.err == nil {
-			line, _ := t.in.FieldPos(0)
-			t.err = fmt.Errorf("%s:%d: %w", t.name, line, err)
-		}
 		runs = append(runs, pipelineRun{
 			id: t.text("id"), kind: t.text("kind"), batchSize: t.count("batch_size"),
 			minActors: t.count("concurrency_min"), maxActors: t.count("concurrency_max"),
@@ -161,7 +158,7 @@ func readPipelineRuns(name string) ([]pipelineRun, error) {
 			cpus: t.count("cpus"), gpus: t.count("gpus"),
 			latencyMeanS: t.number("latency_mean_s"), loadS: t.number("load_s"), qps: t.number("qps"),
 			overrunMs: t.number("sleep_overrun_p90_ms"), peak: t.count("peak_in_flight"), rowsOut: t.count("rows_out"),
-			injected: injected,
+			injected: injected, unknown: err,
 			onError: workload.OnError{MaxRetries: t.count("max_retries"), BaseRetryWait: units.Seconds(t.number("base_retry_wait_s")).Duration(),
 				MaxErroredBlocks: t.count("max_errored_blocks"), Continue: t.count("should_continue_on_error") == 1},
 		})
