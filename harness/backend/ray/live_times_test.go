@@ -3,7 +3,9 @@
 package ray
 
 import (
-	"fmt"
+	"cmp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -52,29 +54,40 @@ func holdTimes(t *testing.T, cases []timedCase, edit func(*workload.Pipeline)) {
 		t.Run(c.name, func(t *testing.T) {
 			edit(&c.p)
 			c.p.Seed, c.p.CPUs = 1, int(have.CPUs)
-			holdTime(t, b, d, c.p)
+			repeats := 1
+			if strings.HasPrefix(c.name, "short rows") {
+				repeats = 3 // equal runs of them differ by 13 %
+			}
+			holdTime(t, b, d, c.p, repeats)
 		})
 	}
 }
 
-func holdTime(t *testing.T, b Backend, d deploy.Deployment, p workload.Pipeline) {
-	others := cores(t)
-	url := serving(t, d, nil)
-	b.Endpoint, b.StandIns = url, []string{url}
-	r, err := b.Report(t.Context(), d, p)
-	require.NoError(t, err)
-	taken := others()
-	require.Nil(t, r.Run.Failure)
-	n := p.Rows.Len()
-	require.Equal(t, Tally{Asked: n, OK: n, OutOfOrder: r.Tally.OutOfOrder}, r.Tally)
-	c := compare(r.Run, simulated(t, d, p))
-	t.Logf("%v · job %v, others took %.0f %% of the cores", c, r.End.Ran, 100*taken)
-	if most := p.MostRows(); c.peakSim == most { // else it is how blocks happen to come that sets the peak
-		require.Equal(t, c.peak, c.peakSim, "peak")
-	} else {
-		require.LessOrEqual(t, c.peak, most, "peak")
+// holdTime holds the middle one of the runs, by makespan, against the simulation.
+func holdTime(t *testing.T, b Backend, d deploy.Deployment, p workload.Pipeline, repeats int) {
+	predicted := simulated(t, d, p)
+	var all []comparison
+	for range repeats {
+		others := cores(t)
+		url := serving(t, d, nil)
+		b.Endpoint, b.StandIns = url, []string{url}
+		r, err := b.Report(t.Context(), d, p)
+		require.NoError(t, err)
+		taken := others()
+		require.Nil(t, r.Run.Failure)
+		n := p.Rows.Len()
+		require.Equal(t, Tally{Asked: n, OK: n, OutOfOrder: r.Tally.OutOfOrder}, r.Tally)
+		c := compare(r.Run, predicted)
+		t.Logf("%v · job %v, others took %.0f %% of the cores", c, r.End.Ran, 100*taken)
+		if most := p.MostRows(); c.peakSim == most { // else it is how blocks happen to come that sets the peak
+			require.Equal(t, c.peak, c.peakSim, "peak")
+		} else {
+			require.LessOrEqual(t, c.peak, most, "peak")
+		}
+		all = append(all, c)
 	}
-	busy := fmt.Sprintf("others, of whom the simulation knows nothing, took %.0f %% of the cores", 100*taken)
-	require.InDelta(t, 0, c.makespanPct(), 10, "makespan: %s", busy)
-	require.InDelta(t, 0, c.meanPct(), 15, "mean rows in flight: %s", busy)
+	slices.SortFunc(all, func(a, b comparison) int { return cmp.Compare(a.span, b.span) })
+	middle := all[len(all)/2]
+	require.InDelta(t, 0, middle.makespanPct(), 10, "makespan; what others took of the cores the simulation does not know")
+	require.InDelta(t, 0, middle.meanPct(), 15, "mean rows in flight")
 }
