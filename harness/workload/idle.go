@@ -171,7 +171,7 @@ func (d *dispatch) missing(i int, seats float64, queued int) (rows [idleCauses]f
 	} else {
 		rows[IdleDealing] += onTheWay
 	}
-	free := part * float64(d.MaxConcurrentBatches-len(a.running))
+	free := float64(part * float64(d.MaxConcurrentBatches-len(a.running)))
 	switch {
 	case free == 0:
 	case len(a.queue) > 0:
