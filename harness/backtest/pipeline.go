@@ -126,7 +126,9 @@ func spread(runs []PipelineRun, of func(PipelineRun) float64) Spread {
 }
 
 // clean is the threshold that was set before anybody looked at errors.
-func (r pipelineRun) clean() bool { return len(r.injected) == 0 && r.unknown == nil && r.overrunMs <= 10 }
+func (r pipelineRun) clean() bool {
+	return len(r.injected) == 0 && r.unknown == nil && r.overrunMs <= 10
+}
 
 // pipeline is the run's configuration as a workload.
 func (r pipelineRun) pipeline() workload.Pipeline {
@@ -147,7 +149,9 @@ func (r pipelineRun) pipeline() workload.Pipeline {
 }
 
 // replay plays the run against a server that takes for each row what the measured one was told to.
-func (r pipelineRun) replay(measured []sighting) (PipelineRun, error) { return r.replayAs(r.pipeline(), measured) }
+func (r pipelineRun) replay(measured []sighting) (PipelineRun, error) {
+	return r.replayAs(r.pipeline(), measured)
+}
 
 func (r pipelineRun) replayAs(p workload.Pipeline, measured []sighting) (PipelineRun, error) {
 	if err := p.Validate(); err != nil {
