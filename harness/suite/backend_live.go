@@ -146,6 +146,10 @@ func (r *repeated) Run(ctx context.Context, d deploy.Deployment, w workload.Work
 		}
 	}
 	run := middle(all)
+	// An endpoint does not tell its seats; it shows them.
+	if resolved, _, err := d.Resolve(); err == nil && r.endpoint != "" && run.Engine.RunningPeak > resolved.Engine.MaxNumSeqs {
+		return nil, fmt.Errorf("%w: the endpoint ran %d requests at once, the case has --max-num-seqs %d", errors.ErrUnsupported, run.Engine.RunningPeak, resolved.Engine.MaxNumSeqs)
+	}
 	if l := all[0].StartLog; l != nil && l.KVTokens.Known && planned > 0 {
 		run.Provenance.Notes = append(run.Provenance.Notes, fmt.Sprintf("KV cache: planned %d tokens, the start-up log prints %.0f, error %+.1f%%",
 			planned, l.KVTokens.Value, 100*(float64(planned)-l.KVTokens.Value)/l.KVTokens.Value))
