@@ -1,5 +1,5 @@
 // Package burstiness asks how much of a burst a server absorbs. Each shape is played at 40 % of the load that the server
-// sustains, on a server of an eighth of the seats, which must miss, and at the 202 requests a second of the reports that
+// sustains, on a server of a sixteenth of the seats, which must miss, and at the 202 requests a second of the reports that
 // this project grew from, which is overload already.
 package burstiness
 
