@@ -138,6 +138,7 @@ func (d *dispatcher) send(ctx context.Context) {
 		cancel(nil)
 		d.back <- s // has room for all that can be in flight
 	}()
+	runtime.Gosched() // to it: a thread that sleeps exactly keeps its processor, and what waits there, for a while
 }
 
 func (d *dispatcher) serverGone() bool {
