@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 
 	"github.com/testing-symbiote/symbiote/harness/engine"
@@ -132,13 +131,8 @@ func observation(run int, g []turn, every bool) turns {
 // hostLoss is the root mean square log error of the core loop's time: its minimum lies in the middle of servers that
 // differ, where that of absolute errors would be one of them.
 func hostLoss(p *Profiles, runs []Run, f Fit) func() float64 {
-	filter := regexp.MustCompile(f.Filter)
-	var obs []turns
-	for _, t := range hostTurns(runs, "calibration") {
-		if r := &runs[t.run]; filter.MatchString(r.Tag + "/" + r.Name) {
-			obs = append(obs, t)
-		}
-	}
+	leaves := f.leaves(runs)
+	obs := slices.DeleteFunc(hostTurns(runs, "calibration"), func(t turns) bool { return leaves(t.run) })
 	return func() float64 {
 		sum, weight := 0.0, 0.0
 		for i := range obs {

@@ -202,15 +202,16 @@ func fit(p *Profiles, names []string, loss func() float64) (before, after float6
 	return round(before, 4), round(loss(), 4), nil
 }
 
+// leaves says which of the runs the filter leaves out.
+func (f Fit) leaves(runs []Run) func(run int) bool {
+	filter := regexp.MustCompile(f.Filter)
+	return func(run int) bool { return !filter.MatchString(runs[run].Tag + "/" + runs[run].Name) }
+}
+
 // stepLoss is the mean absolute log error of the GPU's time over the steps that it bounded.
 func stepLoss(p *Profiles, runs []Run, f Fit) func() float64 {
-	filter := regexp.MustCompile(f.Filter)
-	var obs []bound
-	for _, b := range gpuBound(runs, "calibration") {
-		if r := &runs[b.run]; filter.MatchString(r.Tag + "/" + r.Name) {
-			obs = append(obs, b)
-		}
-	}
+	leaves := f.leaves(runs)
+	obs := slices.DeleteFunc(gpuBound(runs, "calibration"), func(b bound) bool { return leaves(b.run) })
 	return func() float64 {
 		sum, weight := 0.0, 0.0
 		for i := range obs {
