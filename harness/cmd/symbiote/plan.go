@@ -115,7 +115,7 @@ func newPlanFlags(stderr io.Writer) (*planFlags, *flag.FlagSet) {
 	}
 	e := &f.d.Engine
 	fs.BoolVar(&f.json, "json", false, "print one JSON document")
-	fs.StringVar(&f.deployment, "deployment", "", "deployment `FILE.yaml`")
+	fs.StringVar(&f.deployment, "deployment", "", "read the deployment from this `FILE.yaml`")
 	fs.StringVar(&f.model, "model", "", "model, or path to an HF config.json")
 	fs.StringVar(&f.gpu, "gpu", "", "GPU, such as h100-sxm")
 	fs.StringVar(&f.d.VLLMVersion, "vllm-version", "", "release of vLLM (default the newest known)")

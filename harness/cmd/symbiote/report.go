@@ -12,10 +12,18 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/report"
 )
 
+const reportUsage = `usage: symbiote report [flags]
+
+Renders the results that suites left behind as JSON, Markdown and one page for a browser. SOURCE_DATE_EPOCH fixes its
+time stamp. Exit 0: written, 2: the results could not be read.
+
+`
+
 // reportCommand renders a results folder. SOURCE_DATE_EPOCH fixes the time stamp, as it does for other build tools.
 func reportCommand(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("report", flag.ContinueOnError)
 	fs.SetOutput(stderr)
+	fs.Usage = func() { fmt.Fprint(stderr, reportUsage); fs.PrintDefaults() }
 	in := fs.String("in", "results", "the `folder` that holds results: go test ./suites/... -results DIR; sub-folders are read too, so live results can lie beside simulated ones")
 	out := fs.String("out", "out", "the `folder` to write JSON, Markdown and index.html to")
 	asJSON := fs.Bool("json", false, "print what was written as one JSON document")

@@ -45,7 +45,7 @@ func simulate(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 			"met the SLO that was given; 2: nothing could be simulated.\n\n", 100*sloShare)
 		fs.PrintDefaults()
 	}
-	fs.StringVar(&f.deployment, "deployment", "", "deployment `FILE.yaml`")
+	fs.StringVar(&f.deployment, "deployment", "", "read the deployment from this `FILE.yaml`")
 	fs.StringVar(&f.model, "model", "", "an entry of fixtures/models; everything else is vLLM's default")
 	fs.StringVar(&f.gpu, "gpu", "", "an entry of fixtures/gpus, with -model")
 	fs.BoolVar(&f.reference, "reference", false, "look at every request in every step instead of advancing decodes in aggregate: same result, slower")
