@@ -156,15 +156,21 @@ func (s start) deployment() (deploy.Deployment, error) {
 		return d, cmp.Or[error](err, notPlanned(why))
 	}
 	d.MemoryHeld = s.held()
-	d.ColdCompile = strings.Contains(strings.ToLower(s.cell("notes")), "cold torch.compile cache")
+	d.WarmCompile = strings.Contains(strings.ToLower(s.cell("notes")), "warm torch.compile cache")
 	if on := true; e.MaxNumBatchedTokens > 0 && e.MaxNumBatchedTokens < e.MaxModelLen {
 		e.EnableChunkedPrefill = &on // it started, so prompts are cut
+	}
+	if pythonArguments.MatchString(s.cell("quote")) {
+		e.UsageContext = "llm"
 	}
 	if e.MaxNumSeqs == 128 && e.MaxNumBatchedTokens == 0 && d.Runner == "" {
 		e.UsageContext = "engine" // 128 is what vLLM resolves outside of its server and of LLM()
 	}
 	return d, nil
 }
+
+// pythonArguments are those of LLM(), whose defaults are not the server's.
+var pythonArguments = regexp.MustCompile(`\((?:LLM\()?[a-z_]+=[^()]*\benforce_eager=(?:True|False)\b|\(enforce_eager=(?:True|False), `)
 
 // unknowable says what keeps a row from being planned at all.
 func (s start) unknowable(d deploy.Deployment) string {
@@ -252,8 +258,11 @@ func (s start) gpu() (catalog.GPU, error) {
 			return g, notPlanned(fmt.Sprintf("the GPU %q is not known and its memory was not printed", name))
 		}
 	}
-	if printed {
+	switch {
+	case printed:
 		g.Memory = units.Gibibytes(total)
+	case strings.Contains(s.cell("notes"), "WSL") && g.Board > 0:
+		g.Memory = g.Board
 	}
 	return g, nil
 }

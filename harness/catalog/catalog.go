@@ -79,6 +79,7 @@ type GPU struct {
 	Name    string // as the driver prints it: it decides vLLM's defaults ("a100" does)
 
 	Memory       units.Bytes // total, as CUDA reports it to vLLM
+	Board        units.Bytes // total as nvidia-smi prints it, and CUDA under WSL; 0 = not known
 	Capability   string      // compute capability, "9.0"
 	Bandwidth    float64     // HBM or GDDR, bytes/s, datasheet
 	SMs          int

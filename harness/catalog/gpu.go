@@ -14,7 +14,7 @@ func DecodeGPU(name string, data []byte) (GPU, error) {
 	if err != nil {
 		return GPU{}, err
 	}
-	f.only(v, "id", "aliases", "source", "name", "memory_gib", "memory_bytes", "capability", "bandwidth_gb_s", "sms",
+	f.only(v, "id", "aliases", "source", "name", "memory_gib", "memory_bytes", "nvidia_smi_mib", "capability", "bandwidth_gb_s", "sms",
 		"peak_bf16_tflops", "peak_fp8_tflops", "peak_int8_tops", "l2_mib", "interconnect_gb_s", "nvlink")
 	if f.err != nil {
 		return GPU{}, f.err
@@ -25,6 +25,7 @@ func DecodeGPU(name string, data []byte) (GPU, error) {
 		Source:       f.text(v, "source", ""),
 		Name:         f.text(v, "name", ""),
 		Memory:       units.Bytes(f.whole(v, "memory_bytes", 0, 0)),
+		Board:        units.Bytes(f.whole(v, "nvidia_smi_mib", 0, 0)) * units.MiB,
 		Capability:   f.text(v, "capability", ""),
 		Bandwidth:    f.number(v, "bandwidth_gb_s", 0) * 1e9,
 		SMs:          f.whole(v, "sms", 0, 0),

@@ -18,9 +18,10 @@ type Deployment struct {
 	MemoryHeld  units.Bytes // held on each GPU by others before the start
 
 	// Runner forces vLLM's engine or model runner (V0 V1 V2), as its environment variables do; empty = what this
-	// version takes for this model. ColdCompile says that the compile cache is empty at the start.
+	// version takes for this model. WarmCompile says that the compile cache holds this model
+	// from an earlier start; else the start is the first, which needs more memory.
 	Runner      string
-	ColdCompile bool
+	WarmCompile bool
 }
 
 // Engine holds vLLM's engine arguments by their own names. A nil or zero field is "not given" where vLLM treats

@@ -8,11 +8,9 @@ const (
 	sortSampler = iota
 	tritonSampler
 	residual
-	hiddenWidths
 	nonTorchSmall
 	nonTorchHopper
 	nonTorchWide
-	nonTorchLate
 	nonTorchV2
 	nonTorchV2Small
 	tensorPCIe
@@ -23,7 +21,6 @@ const (
 	graphLayer
 	graphLayerFirst
 	contextOutside
-	coldCompile
 	figures
 )
 
@@ -46,11 +43,9 @@ func Figures() [figures]Figure {
 		sortSampler:     {"PyTorch's sort-based sampler, beside the logits", 36.9, "B per max_num_seqs × vocabulary", "c012 c032 c033 c069 c070 c077", ""},
 		tritonSampler:   {"Triton sampler from 0.17, beside the logits", 12.65, "B per max_num_seqs × vocabulary", "c080 c185 c188 c211 c213 c222", ""},
 		residual:        {"hidden states beside the sampler", 1.5, "tensors of max_num_batched_tokens × hidden size", "c185 c188 c213", ""},
-		hiddenWidths:    {"hidden states at a layer's peak", 4.3, "tensors of max_num_batched_tokens × hidden size", "c002 c016 c035 c182", ""},
-		nonTorchSmall:   {"non-torch, compute capability below 9, and stages without the sampler", 0.08, "GiB", "c192 c193 c015 c017 c032 c033 c039 c040 c043", ""},
-		nonTorchHopper:  {"non-torch, compute capability 9 and above to 0.16", 0.13, "GiB", "c066 c069 c070 c077", ""},
-		nonTorchWide:    {"non-torch, compute capability 9 and above from 0.17", 0.25, "GiB", "c080 c185 c211 c213 c222", ""},
-		nonTorchLate:    {"non-torch, compute capability 8, 0.19, and compiled from 0.21 to the end of V1", 0.58, "GiB", "c065 c114, one A10G run on 0.22", ""},
+		nonTorchSmall:   {"non-torch, compute capability below 9 or 12, and stages without the sampler", 0.08, "GiB", "c192 c193 c015 c017 c032 c033 c039 c040 c043", ""},
+		nonTorchHopper:  {"non-torch, compute capability 9 or 10 to 0.16", 0.13, "GiB", "c066 c069 c070 c077", ""},
+		nonTorchWide:    {"non-torch, compute capability 9 or 10 from 0.17", 0.25, "GiB", "c080 c185 c211 c213 c222", ""},
 		nonTorchV2:      {"non-torch, runner V2, compute capability 9", 0.22, "GiB", "h100 q05 q7 q14 7b_awq", ""},
 		nonTorchV2Small: {"non-torch, runner V2, compute capability other than 9", 0.12, "GiB", "c144 c145 c149", ""},
 		tensorPCIe:      {"tensor parallel over PCIe", 0.06, "GiB", "c003 c008 c117", ""},
@@ -61,11 +56,10 @@ func Figures() [figures]Figure {
 		graphLayer:      {"CUDA graphs from 0.10", 0.0090, "GiB per layer and 51 graphs", "c050 c144 c145 c185 c195 c203 c204 c213 c219, h100 q05 q7 q7_t2048 q14", ""},
 		graphLayerFirst: {"CUDA graphs to 0.9", 0.043, "GiB per layer and 51 graphs", "c095 c162", ""},
 		contextOutside:  {"CUDA context, outside the budget", 0.37, "GiB", "c050 c095 (an H100 shows 0.52, an L4 less than 0.44)", ""},
-		coldCompile:     {"empty compile cache", 0.46, "GiB", "c050 c051", ""},
 	}
 	for i, like := range [figures]int{
 		tritonSampler:  sortSampler,
-		nonTorchHopper: nonTorchSmall, nonTorchWide: nonTorchHopper, nonTorchLate: nonTorchSmall, nonTorchV2: nonTorchWide, nonTorchV2Small: nonTorchSmall,
+		nonTorchHopper: nonTorchSmall, nonTorchWide: nonTorchHopper, nonTorchV2: nonTorchWide, nonTorchV2Small: nonTorchSmall,
 		tensorNVLink: tensorPCIe, tensorFused: tensorNVLink, tensorDoubling: tensorPCIe, tensorEager: tensorNVLink,
 		graphLayerFirst: graphLayer,
 	} {

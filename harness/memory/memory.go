@@ -97,7 +97,7 @@ func ForFit(d deploy.Deployment, fit Fit) (Plan, error) {
 // certainty is what 90 of 100 start-ups of the kind are nearer than, as the backtest over 116 real ones measured it
 // on the rows that the figures were fitted to; versions later than any of those logs count double.
 func certainty(d deploy.Deployment) units.Bytes {
-	far := 0.14
+	far := 0.15
 	if m := d.Model; m.MoE != nil || m.MLA != nil || m.Multimodal || d.Engine.TensorParallelSize > 2 {
 		far = 0.3
 	}
@@ -119,9 +119,6 @@ func (p *Plan) divide() {
 		g := overhead.graphs(s)
 		if subtracted(d) {
 			st.CUDAGraphs = g
-		}
-		if d.ColdCompile && !d.Engine.EnforceEager {
-			st.NonTorch += gib(p.fit[coldCompile])
 		}
 		st.KVCache = p.Budget - st.Weights - st.Activation - st.NonTorch - st.CUDAGraphs
 		if d.Engine.KVCacheMemoryBytes > 0 {

@@ -70,6 +70,32 @@ func TestPublishedStarts(t *testing.T) {
 	}
 }
 
+// Every allocation of the profiling pass was recorded on an H200 (0.26, Qwen3-32B, 1,024 sequences, 8,192 tokens): its
+// peak is 1.516 GiB without compilation, 1.605 where the compile cache is empty.
+func TestActivationAsRecorded(t *testing.T) {
+	for _, c := range []struct {
+		eager, warm bool
+		want        float64
+	}{{true, false, 1.5156}, {false, true, 1.5156}, {false, false, 1.6053}} {
+		d := on(t, "Qwen3-32B", "h200-sxm", "0.26.0", deploy.Engine{EnforceEager: c.eager})
+		d.WarmCompile = c.warm
+		p, err := memory.For(d)
+		require.NoError(t, err)
+		require.InDelta(t, c.want, p.Activation.GiB(), 0.001, "%+v", c)
+	}
+}
+
+// A pair of equal starts on an RTX 3090 (mystous/vllm_hybrid), the second with the compile cache that the first left.
+func TestSecondStart(t *testing.T) {
+	d := on(t, "Qwen2.5-7B", "rtx-3090", "0.20.0", deploy.Engine{GPUMemoryUtilization: 0.9, MaxModelLen: 4096})
+	first, err := memory.For(d)
+	require.NoError(t, err)
+	d.WarmCompile = true
+	second, err := memory.For(d)
+	require.NoError(t, err)
+	require.InDelta(t, 6.28-5.82, (second.KVCache - first.KVCache).GiB(), 0.05)
+}
+
 // One L4 with and without the pass that 0.33 adds, of which a pull request measured the two caches (1,733,440 and
 // 1,710,928 tokens): the difference is the sampler's alone.
 func TestSamplingWithEveryParameter(t *testing.T) {

@@ -25,19 +25,21 @@ type planner struct {
 // activation is the peak of the profiling pass above the weights: max_num_batched_tokens tokens go through the
 // layers, then one row a sequence through the sampler. The larger of the two counts.
 func (p planner) activation(s stage) units.Bytes {
-	peak := max(p.forward(), p.embedding(s))
+	peak := p.forward()
 	if s.last {
 		peak = max(peak, p.sampling())
 	} else {
 		peak += 2 * p.hidden() // what goes to the next stage
 	}
-	return peak + p.workspace()
+	return max(peak+p.workspace(), p.autotuning(s))
 }
 
-// embedding is a copy of the token matrix that the second runner holds while the pass begins, from 0.24 on: starts
-// of 7B and 14B models on an H100 and an L40S show it to 0.02 GiB, whatever the other arguments; one of 0.23 does not.
-func (p planner) embedding(s stage) units.Bytes {
-	if p.d.Runner != "V2" || !p.d.Version().AtLeast(24, 0) || !s.first && !s.last {
+// autotuning is the compiler's: before the pass, on a first start, Inductor times its kernels on arguments that it makes
+// up, and the first kernel reads the token matrix. From 0.19 on vLLM compiles without real arguments; recorded on an
+// H200 with 0.26, where the token matrix and two tensors of the hidden size are alive then, and the pass itself needs
+// less. Models that take images look their tokens up outside of what is compiled.
+func (p planner) autotuning(s stage) units.Bytes {
+	if !s.first || p.d.Engine.EnforceEager || p.d.WarmCompile || p.d.Model.Multimodal || !p.d.Version().AtLeast(19, 0) {
 		return 0
 	}
 	return times(p.d.Model.VocabSize, p.d.Model.HiddenSize)*width(p.d.Engine.DType)/units.Bytes(p.d.Engine.TensorParallelSize) + 2*p.hidden()
@@ -48,7 +50,9 @@ func (p planner) hidden() units.Bytes {
 	return times(p.d.Engine.MaxNumBatchedTokens, p.d.Model.HiddenSize) * width(p.d.Engine.DType)
 }
 
-// forward is the widest moment of a layer: gate, up and their product, beside hidden-size tensors.
+// forward is the widest moment of a layer: gate, up and their product, beside four tensors of the hidden size (the
+// residual, what attention and the MLP before gave, what this MLP gives), as counted in a recording of every
+// allocation of the pass, and what PyTorch keeps for cuBLAS.
 func (p planner) forward() units.Bytes {
 	m, e := p.d.Model, p.d.Engine
 	inner := m.IntermediateSize / e.TensorParallelSize
@@ -59,7 +63,15 @@ func (p planner) forward() units.Bytes {
 	if e.Quantization == "w8a8" { // the inputs of both matrices once more, in 8 bits
 		wide += times(e.MaxNumBatchedTokens, inner+m.HiddenSize)
 	}
-	return wide + scaled(p.hidden(), p.fit[hiddenWidths])
+	return wide + 4*p.hidden() + p.matmul()
+}
+
+// matmul is what PyTorch keeps for cuBLAS once the first matrix is multiplied.
+func (p planner) matmul() units.Bytes {
+	if c := p.d.GPU.Capability; c == "9.0" || c == "10.0" {
+		return 32 * units.MiB
+	}
+	return 8*units.MiB + 128*units.KiB
 }
 
 // scaled is n × factor; the rounding keeps it the same on every machine.
@@ -110,7 +122,7 @@ func (p planner) workspace() units.Bytes {
 // tensor parallelism.
 func (p planner) nonTorch(s stage) units.Bytes {
 	d, f, v := p.d, p.fit, p.d.Version()
-	wide := d.GPU.Capability >= "9.0" || len(d.GPU.Capability) > 3
+	wide := d.GPU.Capability == "9.0" || d.GPU.Capability == "10.0"
 	var base float64
 	switch {
 	case !s.last:
@@ -123,8 +135,6 @@ func (p planner) nonTorch(s stage) units.Bytes {
 		base = f[nonTorchWide]
 	case wide:
 		base = f[nonTorchHopper]
-	case d.GPU.Capability >= "8.0" && (v.Minor == 19 || v.AtLeast(21, 0) && !d.Engine.EnforceEager):
-		base = f[nonTorchLate] // first starts, as far as their logs say; those of 0.20 are of warm ones
 	default:
 		base = f[nonTorchSmall]
 	}

@@ -21,10 +21,7 @@ func (p *Plan) terms() []Term {
 	figures := Figures()
 	graphSource := "not subtracted by this version: the graphs come out of what is outside the budget"
 	sampler := tritonSampler
-	switch v := p.Deployment.Version(); {
-	case p.Deployment.Runner == "V2" && !v.AtLeast(33, 0):
-		sampler = hiddenWidths
-	case !v.AtLeast(17, 0):
+	if !p.Deployment.Version().AtLeast(17, 0) {
 		sampler = sortSampler
 	}
 	if p.CUDAGraphs > 0 {
@@ -34,22 +31,30 @@ func (p *Plan) terms() []Term {
 	if e.KVCacheMemoryBytes > 0 {
 		kvSource = "kv_cache_memory_bytes: the budget is not used"
 	}
-	activation := fmt.Sprintf("formula of the widest moment of the profiling pass at max_num_batched_tokens %d and max_num_seqs %d, widths fitted to %d start-up logs",
-		e.MaxNumBatchedTokens, e.MaxNumSeqs, logs(figures[hiddenWidths], figures[sampler]))
+	activation := fmt.Sprintf("formula of the widest moment of the profiling pass at max_num_batched_tokens %d and max_num_seqs %d", e.MaxNumBatchedTokens, e.MaxNumSeqs)
+	if p.Deployment.Runner != "V2" || p.Deployment.Version().AtLeast(33, 0) {
+		activation += fmt.Sprintf(", the sampler's part fitted to %d start-up logs", logs(figures[sampler]))
+	}
 	if p.Deployment.Runner == "V2" {
 		activation += ", held against six start-ups of 0.26 on an H100"
 		if p.Deployment.Version().AtLeast(33, 0) {
 			activation += "; that 0.33 samples with every parameter is read from its source, one measured pair of starts on an L4 agrees to 0.02 GiB"
 		}
 	}
+	overhead := planner{p.Deployment, p.fit}
+	if first := stages(p.Deployment)[0]; p.Activation == overhead.autotuning(first) && !p.Deployment.WarmCompile {
+		warm := overhead
+		warm.d.WarmCompile = true
+		activation = fmt.Sprintf("a first start: the compiler times the kernel that looks tokens up on a copy of the token matrix; a later start, with the compile cache filled, needs %v less", p.Activation-warm.activation(first))
+	}
 	beside := ""
-	if keeps := (planner{p.Deployment, p.fit}).penalties(stages(p.Deployment)[0]); keeps > 0 && counted(p.Deployment) {
+	if keeps := overhead.penalties(stages(p.Deployment)[0]); keeps > 0 && counted(p.Deployment) {
 		beside = fmt.Sprintf("%v are the sampler's counts of every token for max_num_seqs %d, the rest ", keeps, e.MaxNumSeqs)
 	}
 	return []Term{
 		{"weights", p.Weights, p.Weights / 300, "shapes from " + p.Deployment.Model.Source + ", tensor by tensor as PyTorch's allocator rounds them"},
 		{"activation", p.Activation, p.Error / 2, activation},
-		{"non-torch", p.NonTorch, p.Error / 2, beside + "fitted to start-up logs by version, GPU class and tensor parallel size; an empty compile cache took " + gib(p.fit[coldCompile]).String() + " more in a pair of starts, and perhaps 1.5GiB in another"},
+		{"non-torch", p.NonTorch, p.Error / 2, beside + "fitted to start-up logs by version, GPU class and tensor parallel size"},
 		{"CUDA graphs", p.CUDAGraphs, p.CUDAGraphs / 2, graphSource},
 		{"KV cache", p.KVCache, p.Error, kvSource},
 	}

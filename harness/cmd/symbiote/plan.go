@@ -138,7 +138,7 @@ func newPlanFlags(stderr io.Writer) (*planFlags, *flag.FlagSet) {
 	fs.Int64Var(&f.kvBytes, "kv-cache-memory-bytes", 0, "KV cache instead of what the budget leaves")
 	fs.StringVar(&e.UsageContext, "usage-context", "", "server llm engine")
 	fs.Float64Var(&f.held, "gpu-memory-used-gib", 0, "held on each GPU by others")
-	fs.BoolVar(&f.d.ColdCompile, "cold-compile-cache", false, "the first start on this machine")
+	fs.BoolVar(&f.d.WarmCompile, "warm-compile-cache", false, "not the first start of this model here: nothing is compiled")
 	fs.IntVar(&f.d.Pipeline.BatchSize, "batch-size", 0, "rows a batch, for host memory")
 	fs.IntVar(&f.d.Pipeline.Concurrency, "concurrency", 0, "batches in flight an engine, for host memory")
 	fs.IntVar(&f.d.Pipeline.Replicas, "replicas", 0, "engines, for host memory")
@@ -154,7 +154,7 @@ func (f *planFlags) deployed(fs *flag.FlagSet) (deploy.Deployment, error) {
 		conflict := ""
 		fs.Visit(func(g *flag.Flag) {
 			switch g.Name {
-			case "json", "deployment", "host-ram-gib", "object-store-gib", "row-kib", "cold-compile-cache":
+			case "json", "deployment", "host-ram-gib", "object-store-gib", "row-kib", "warm-compile-cache":
 			default:
 				conflict = g.Name
 			}
@@ -167,7 +167,7 @@ func (f *planFlags) deployed(fs *flag.FlagSet) (deploy.Deployment, error) {
 			return deploy.Deployment{}, err
 		}
 		d, err := deploy.Decode(f.deployment, data)
-		d.ColdCompile = f.d.ColdCompile
+		d.WarmCompile = f.d.WarmCompile
 		return d, err
 	}
 	if f.model == "" || f.gpu == "" {
