@@ -1,9 +1,8 @@
 package record
 
 import (
+	"math/bits"
 	"slices"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/testing-symbiote/symbiote/harness/units"
 )
@@ -19,7 +18,7 @@ type Gaps struct {
 	Max   units.Span
 	Items []GapCount
 
-	hdr *hdrhistogram.Histogram // nanoseconds
+	bars []int64 // once there are too many for Items
 }
 
 // GapCount is one gap and how often it was seen.
@@ -29,45 +28,87 @@ type GapCount struct {
 }
 
 // Add records gap n times.
-func (g *Gaps) Add(gap units.Span, n int64) {
-	g.Count += n
-	g.Sum += gap * units.Span(n)
-	g.Max = max(g.Max, gap)
-	if g.hdr != nil {
-		g.record(gap, n)
-		return
+func (g *Gaps) Add(gap units.Span, n int64) { g.AddRising(gap, 0, 1, n) }
+
+// AddRising records steps gaps, n times each, of which each is longer than the one before by rise ≥ 0. In a histogram that
+// costs as much as the bars they fall into.
+func (g *Gaps) AddRising(gap, rise units.Span, steps int, n int64) {
+	k := units.Span(steps)
+	g.Count += n * int64(steps)
+	g.Sum += units.Span(n) * (k*gap + rise*(k*(k-1)/2))
+	g.Max = max(g.Max, gap+rise*(k-1))
+	for ; steps > 0 && g.bars == nil; steps-- {
+		g.keep(gap, n)
+		gap += rise
 	}
+	for steps > 0 {
+		bar, beyond := barOf(gap)
+		m := steps
+		if rise > 0 {
+			m = min(m, int(units.CeilDiv(beyond-gap, rise)))
+		}
+		g.count(bar, n*int64(m))
+		gap += rise * units.Span(m)
+		steps -= m
+	}
+}
+
+// keep puts a gap into Items.
+func (g *Gaps) keep(gap units.Span, n int64) {
 	if k := len(g.Items) - 1; k >= 0 && g.Items[k].Gap == gap {
 		g.Items[k].N += n
 		return
 	}
-	g.Items = append(g.Items, GapCount{gap, n})
-	if len(g.Items) > exactGaps {
-		g.hdr = hdrhistogram.New(1, int64(100*units.Second*3600/units.Nanosecond), 3)
-		for _, it := range g.Items {
-			g.record(it.Gap, it.N)
+	if len(g.Items) < exactGaps {
+		if len(g.Items) == cap(g.Items) {
+			g.Items = slices.Grow(g.Items, max(64, len(g.Items)))
 		}
-		g.Items = nil
+		g.Items = append(g.Items, GapCount{gap, n})
+		return
 	}
+	for _, it := range append(g.Items, GapCount{gap, n}) {
+		bar, _ := barOf(it.Gap)
+		g.count(bar, it.N)
+	}
+	g.Items = nil
 }
 
-func (g *Gaps) record(gap units.Span, n int64) {
-	v := max(int64(gap/units.Nanosecond), 0)
-	if err := g.hdr.RecordValues(min(v, g.hdr.HighestTrackableValue()), n); err != nil {
-		panic(err) // the value is within the bounds
+// count adds to a bar.
+func (g *Gaps) count(bar int, n int64) {
+	if bar >= len(g.bars) {
+		g.bars = append(g.bars, make([]int64, bar+1-len(g.bars))...)
 	}
+	g.bars[bar] += n
+}
+
+// A bar is as wide as the lowest of a gap's leading digits: the number of its nanoseconds has so many bits, the first of
+// them set unless all of them fit.
+const barDigits = 11
+
+// barOf is the bar into which a gap falls, and the first gap that lies beyond it.
+func barOf(gap units.Span) (bar int, beyond units.Span) {
+	ns := uint64(max(gap, 0) / units.Nanosecond)
+	cut := max(0, bits.Len64(ns)-barDigits)
+	lead := ns >> cut
+	return cut<<(barDigits-1) + int(lead), units.Span((lead+1)<<cut) * units.Nanosecond
+}
+
+// middle is the middle of a bar.
+func middle(bar int) units.Span {
+	cut := max(0, bar>>(barDigits-1)-1)
+	low := (bar - cut<<(barDigits-1)) << cut
+	return units.Span(low+(1<<cut-1)/2) * units.Nanosecond
 }
 
 // Settle writes a histogram out into Items, after the last Add.
 func (g *Gaps) Settle() {
-	if g.hdr == nil {
+	if g.bars == nil {
 		return
 	}
 	g.Items = g.Items[:0]
-	for _, bar := range g.hdr.Distribution() {
-		if bar.Count > 0 {
-			gap := units.Span((bar.From+bar.To)/2) * units.Nanosecond
-			g.Items = append(g.Items, GapCount{Gap: min(gap, g.Max), N: bar.Count})
+	for bar, n := range g.bars {
+		if n > 0 {
+			g.Items = append(g.Items, GapCount{Gap: min(middle(bar), g.Max), N: n})
 		}
 	}
 }
@@ -75,9 +116,6 @@ func (g *Gaps) Settle() {
 // Clone returns a copy that can be added to on its own.
 func (g *Gaps) Clone() Gaps {
 	c := *g
-	c.Items = slices.Clone(g.Items)
-	if g.hdr != nil {
-		c.hdr = hdrhistogram.Import(g.hdr.Export())
-	}
+	c.Items, c.bars = slices.Clone(g.Items), slices.Clone(g.bars)
 	return c
 }
