@@ -2,6 +2,7 @@ package backtest
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,7 +35,7 @@ func TestSchedulerVectors(t *testing.T) {
 func TestAggregateAgreesOnTheVectors(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "vectors", "*.gz"))
 	require.NoError(t, err)
-	step := enginetest.Linear{Base: 10 * units.Millisecond, PerToken: 3 * units.Microsecond, Schedule: 500 * units.Microsecond, Update: 200 * units.Microsecond}
+	step := enginetest.Linear{Base: 10 * units.Millisecond, PerToken: 3 * units.Microsecond, PerContext: 7 * units.Nanosecond, Bend: 900, Schedule: 500 * units.Microsecond, Update: 200 * units.Microsecond}
 	compared := 0
 	for _, file := range files {
 		scenarios, err := readScenarios(file)
@@ -49,11 +50,11 @@ func TestAggregateAgreesOnTheVectors(t *testing.T) {
 				require.NoError(t, err)
 				for _, q := range sc.order {
 					at := units.Time(10*units.Millisecond) * units.Time(q.step-1)
-					runs[i] = append(runs[i], e.Advance(at)...)
+					runs[i] = slices.AppendSeq(runs[i], engine.OneByOne(e.Advance(at)))
 					require.NoError(t, e.Submit(at, q.Request))
 				}
 				for at, ok := e.Next(); ok; at, ok = e.Next() {
-					runs[i] = append(runs[i], e.Advance(at.Add(units.Second))...)
+					runs[i] = slices.AppendSeq(runs[i], engine.OneByOne(e.Advance(at.Add(units.Second))))
 				}
 			}
 			require.Equal(t, runs[0], runs[1], sc.Name)

@@ -3,8 +3,8 @@ package engine
 import "github.com/testing-symbiote/symbiote/harness/units"
 
 // coast takes turns and results in which nothing changes but the decodes' length: no request comes, goes, or is in its
-// prompt, and blocks are there for all. Such a step is a few additions; it does exactly what takeTurn and takeResult would
-// do. False if the next turn is not of this kind.
+// prompt, and blocks are there for all. It leaves what takeTurn and takeResult would leave, and tells what they would tell.
+// False if the next turn is not of this kind.
 func (e *Engine) coast(to units.Time) bool {
 	a, ok := e.s.(*aggregate)
 	if !ok || e.flight.len() != e.depth-1 || len(e.cancels) > 0 {
@@ -14,61 +14,200 @@ func (e *Engine) coast(to units.Time) bool {
 	if last <= a.calls {
 		return false
 	}
-	arrives := units.Never
+	g := glide{Engine: e, a: a, to: to, arrives: units.Never}
 	if e.intake.len() > 0 {
-		arrives = e.intake.next()
+		g.arrives = e.intake.next()
 	}
+	if e.depth > 1 {
+		g.old = *e.flight.front()
+	}
+	begin := a.calls
 	w := &e.work // not on the stack: the timer is an interface
 	*w = Work{Decodes: a.decodes, Tokens: units.Tokens(a.decodes), Sampled: a.decodes, Running: a.running}
-	var old flying
-	if e.depth > 1 {
-		old = *e.flight.front()
-	}
-	turns := 0
-	for ; a.calls < last && e.core <= to && e.core < arrives && turns < manyEvents; turns++ {
-		call := a.calls + 1
-		need := int(a.phases[call%len(a.phases)])
-		if need > a.free.free {
+	for most := min(last, begin+manyEvents); a.calls < most && e.core <= to && e.core < g.arrives; {
+		w.DecodeContext = units.Tokens(a.base + int64(a.decodes)*int64(a.calls+1))
+		g.cost = e.timer.Step(w)
+		if !g.leap(most-a.calls) && !g.step() {
 			break
 		}
-		w.DecodeContext = units.Tokens(a.base + int64(a.decodes)*int64(call))
-		cost := e.timer.Step(w)
-		done, end := cost.launch(e.core, e.gpu)
-		cur := flying{b: old.b, cost: cost, end: end}
-		if e.depth == 1 {
-			old = cur
-		}
-		result := max(done, old.end)
-		if result > to {
-			break
-		}
-		a.calls = call
-		if need > 0 {
-			a.free.take(need)
-			e.gauge.Used.set(e.core, int(a.cfg.NumBlocks)-1-a.free.free)
-		}
-		e.gpu = cur.end
-		e.gauge.Busy += cost.GPU
-		e.gauge.Steps++
-		e.now = max(e.now, result)
-		e.core = result.Add(old.cost.Update)
-		e.turn++
-		seen := e.front.hand(e.core, &old.cost, a.decodes)
-		e.events = append(e.events, Event{Kind: Step, At: e.core, Seen: seen, Tokens: w.Tokens, Count: a.decodes, Gap: seen.Sub(e.lastSeen)})
-		e.lastSeen = seen
-		old = cur
 	}
-	if turns == 0 {
+	if a.calls == begin {
 		return false
 	}
 	e.executed = true
 	a.processed = a.calls
 	if e.depth > 1 {
 		a.processed--
-		old.b.Number, old.b.Work, old.b.decodes = a.calls, *w, a.decodes
-		*e.flight.front() = old
+		w.DecodeContext = units.Tokens(a.base + int64(a.decodes)*int64(a.calls))
+		g.old.b.Number, g.old.b.Work, g.old.b.decodes = a.calls, *w, a.decodes
+		*e.flight.front() = g.old
 	}
 	return true
+}
+
+// glide is a stretch of such turns.
+type glide struct {
+	*Engine
+	a           *aggregate
+	to, arrives units.Time // results up to here, turns before then
+	cost        Cost       // of the next step
+	old         flying     // the step whose result comes next, with async scheduling
+}
+
+// step is one turn and one result; false if a block is missing or the result comes later.
+func (g *glide) step() bool {
+	e, a := g.Engine, g.a
+	need := int(a.phases[(a.calls+1)%len(a.phases)])
+	if need > a.free.free {
+		return false
+	}
+	done, end := g.cost.launch(e.core, e.gpu)
+	cur := flying{b: g.old.b, cost: g.cost, end: end}
+	if e.depth == 1 {
+		g.old = cur
+	}
+	result := max(done, g.old.end)
+	if result > g.to {
+		return false
+	}
+	a.calls++
+	if need > 0 {
+		a.free.take(need)
+		e.gauge.Used.set(e.core, e.gauge.Used.Now+need)
+	}
+	e.gpu = end
+	e.gauge.Busy += g.cost.GPU
+	e.gauge.Steps++
+	e.turn++
+	e.now = max(e.now, result)
+	e.core = result.Add(g.old.cost.Update)
+	seen := e.front.hand(e.core, &g.old.cost, a.decodes)
+	e.events = append(e.events, Event{Kind: Step, At: e.core, Seen: seen, Tokens: e.work.Tokens, Count: a.decodes, Steps: 1, Gap: seen.Sub(e.lastSeen)})
+	e.lastSeen = seen
+	g.old = cur
+	return true
+}
+
+// A rhythm is how results follow each other: each gap after the one before, and the gap grows by rise from one to the next.
+type rhythm struct {
+	first     units.Time
+	gap, rise units.Span
+}
+
+func (r *rhythm) at(i int) units.Time {
+	n := units.Span(i)
+	return r.first.Add(n*r.gap + r.rise*(n*(n-1)/2))
+}
+
+// until counts the results at or before t, up to most.
+func (r *rhythm) until(t units.Time, most int) int {
+	if t < r.first {
+		return 0
+	}
+	few, many := 1, int(min(t.Sub(r.first)/r.gap, units.Span(most-1)))+1 // as many if nothing rose
+	for few < many {
+		if n := (few + many + 1) / 2; r.at(n-1) <= t {
+			few = n
+		} else {
+			many = n - 1
+		}
+	}
+	return few
+}
+
+// rhythm finds the rhythm of the steps to come, if the GPU sets it: with async scheduling the host has the next step ready
+// before the GPU is through with the last, without it they take turns. As a step's GPU time never falls meanwhile, what
+// holds for the first of them holds for all; what else happens between two results takes the same each time.
+func (g *glide) rhythm() (r rhythm, ok bool) {
+	e, c, o := g.Engine, &g.cost, &g.old.cost
+	rise := c.PerContext * units.Span(g.a.decodes)
+	host := c.Schedule + c.Launch + c.Update
+	if prepared := e.core.Add(c.Schedule); e.depth == 1 {
+		r = rhythm{prepared.Add(c.GPU), c.Schedule + c.GPU + rise + c.Update, rise}
+		ok = prepared >= e.gpu && c.GPU >= c.Launch
+	} else {
+		r = rhythm{e.gpu, c.GPU, rise}
+		ok = g.old.end == e.gpu && prepared.Add(c.Launch) <= e.gpu && host <= c.GPU &&
+			o.Update == c.Update && o.Deliver == c.Deliver && o.Write == c.Write
+	}
+	return r, ok && r.gap > 0 && e.front.keepsUp(r.first.Add(c.Update), r.gap, c)
+}
+
+// leap takes many turns and results at once, at most so many; false if not even one. Between two results
+// nothing is decided, so that the times are a rhythm, the gaps an arithmetic progression, and all sums of them have a closed form.
+// Only the blocks are counted call by call, because each phase has its own number of decodes.
+func (g *glide) leap(most int) bool {
+	e, a, c := g.Engine, g.a, &g.cost
+	if c.UpTo < e.work.DecodeContext {
+		return false
+	}
+	r, ok := g.rhythm()
+	if !ok {
+		return false
+	}
+	most = min(most, int(c.UpTo-e.work.DecodeContext)/a.decodes+1)
+	n := min(r.until(g.to, most), 1+r.until(g.arrives.Add(-c.Update-1), most))
+	n = g.takeBlocks(&r, n)
+	if n == 0 {
+		return false
+	}
+	k := units.Span(n)
+	busy := k*c.GPU + r.rise*(k*(k-1)/2)
+	e.gauge.Busy += busy
+	e.gauge.Steps += n
+	e.turn += n
+	a.calls += n
+	result := r.at(n - 1)
+	e.now = max(e.now, result)
+	if e.gpu = result; e.depth > 1 {
+		e.gpu = r.first.Add(busy)
+	}
+	e.core = result.Add(c.Update)
+	g.tell(&r, n)
+	c.GPU += r.rise * (k - 1)
+	g.old = flying{b: g.old.b, cost: *c, end: e.gpu}
+	return true
+}
+
+// takeBlocks takes the blocks of the next n calls, each when its turn comes, and returns for how many there are enough.
+func (g *glide) takeBlocks(r *rhythm, n int) int {
+	e, a := g.Engine, g.a
+	phase, need := (a.calls+1)%len(a.phases), 0
+	at, next, gap := e.core, r.first.Add(g.cost.Update), r.gap
+	for i := range n {
+		if k := int(a.phases[phase]); k > 0 {
+			if need += k; need > a.free.free {
+				need, n = need-k, i
+				break
+			}
+			e.gauge.Used.set(at, e.gauge.Used.Now+k)
+		}
+		at, next, gap = next, next.Add(gap), gap+r.rise
+		if phase++; phase == len(a.phases) {
+			phase = 0
+		}
+	}
+	a.free.take(need)
+	return n
+}
+
+// tell tells of n results in a rhythm, as one event, or two if the first one's predecessor was out of it.
+func (g *glide) tell(r *rhythm, n int) {
+	e := g.Engine
+	first := r.first.Add(g.cost.Update)
+	seen := e.front.hand(e.core, &g.cost, g.a.decodes) // it keeps up: what came before left no trace
+	delay := seen.Sub(e.core)
+	ev := Event{Kind: Step, At: first, Seen: first.Add(delay), Steps: 1, Tokens: e.work.Tokens, Count: g.a.decodes, Gap: first.Add(delay).Sub(e.lastSeen)}
+	e.lastSeen = seen
+	last := r.gap + r.rise*units.Span(n-2)
+	if n == 1 || ev.Gap+r.rise != r.gap {
+		e.events = append(e.events, ev)
+		n--
+	}
+	if n > 0 {
+		ev.At, ev.Seen, ev.Steps, ev.Gap, ev.Rise = e.core, seen, int32(n), last, r.rise
+		e.events = append(e.events, ev)
+	}
 }
 
 // plainUntil is the last call up to which nothing changes but the decodes' length, if blocks last.

@@ -208,7 +208,7 @@ func (e *Engine) takeResult() {
 	if regular > 0 || len(outputs) > 0 {
 		e.deliver(at, f.cost, work, regular, outputs)
 	} else if work.Tokens > 0 {
-		e.events = append(e.events, Event{Kind: Step, At: at, Tokens: work.Tokens})
+		e.events = append(e.events, Event{Kind: Step, At: at, Steps: 1, Tokens: work.Tokens})
 	}
 }
 
@@ -226,7 +226,7 @@ func (e *Engine) rest(t units.Time) units.Time {
 func (e *Engine) deliver(at units.Time, cost Cost, work Work, regular int, outputs []Output) {
 	e.turn++
 	seen := e.front.hand(at, &cost, regular+len(outputs))
-	step := Event{Kind: Step, At: at, Seen: seen, Tokens: work.Tokens, Gap: seen.Sub(e.lastSeen), Count: regular}
+	step := Event{Kind: Step, At: at, Seen: seen, Steps: 1, Tokens: work.Tokens, Gap: seen.Sub(e.lastSeen), Count: regular}
 	for _, o := range outputs {
 		m := o.mark
 		ev := Event{At: at, Seen: seen, Request: o.ID, Tokens: o.Number}

@@ -32,6 +32,12 @@ func (f *frontEnd) hand(at units.Time, c *Cost, n int) units.Time {
 	return f.free
 }
 
+// keepsUp says whether the clients have each of the steps that come from then on, gap apart or more, before the next one is
+// there: then each has a pass of its own, and all take the same.
+func (f *frontEnd) keepsUp(from units.Time, gap units.Span, c *Cost) bool {
+	return from > f.pass && from >= f.free && gap >= c.Deliver+c.Write
+}
+
 // take returns when a request that came at this instant reaches the core. Its way in has several awaits; while the loop
 // is behind, each lasts as long as a pass over the streams.
 func (f *frontEnd) take(at units.Time, busy units.Span, awaits int) units.Time {

@@ -30,7 +30,7 @@ func playGauged(t testing.TB, cfg engine.Config, load []enginetest.Sent, timer e
 	var all []engine.Event
 	var gauges []engine.Gauge
 	advance := func(to units.Time) {
-		evs := e.Advance(to)
+		evs := slices.Collect(engine.OneByOne(e.Advance(to)))
 		v.Saw(evs)
 		g := e.Gauge()
 		v.Gauge(g)
@@ -84,6 +84,9 @@ func timerOf(seed uint64) enginetest.Linear {
 	l.Launch = units.Millisecond * units.Span(seed%3*2) // none, hidden by the GPU, longer than it
 	if seed%7 == 0 {
 		l.Deliver, l.IntakeFor, l.Update = 0, 0, 0
+	}
+	if seed%4 != 0 { // steps of growing length
+		l.PerContext, l.Bend = units.Nanosecond*units.Span(seed%11*100), units.Tokens(seed%13*200)
 	}
 	if seed%3 == 0 { // a front end that falls behind
 		l.WriteToken, l.Awaits = 300*units.Microsecond, int(seed%5)
@@ -143,6 +146,23 @@ func checkAgreement(t *testing.T, seed uint64) {
 	}
 	require.Equal(t, len(want), len(got))
 	require.Equal(t, wantGauges, gotGauges)
+}
+
+// Where nothing changes, steps cost nothing: an answer of 1,000 tokens is told in a handful of events.
+func TestStepsThatAreAlikeAreOne(t *testing.T) {
+	for _, async := range []bool{false, true} {
+		e, err := engine.New(engine.Config{NumBlocks: 200, BlockSize: 16, MaxModelLen: 2000, MaxNumSeqs: 8, MaxNumBatchedTokens: 256, AsyncScheduling: async},
+			enginetest.Linear{Base: units.Millisecond, PerContext: 10 * units.Nanosecond, Bend: 500, Update: units.Microsecond})
+		require.NoError(t, err)
+		require.NoError(t, e.Submit(0, engine.Request{ID: 1, Prompt: 100, MaxTokens: 1000}))
+		events := e.Advance(units.Never)
+		require.Less(t, len(events), 16)
+		steps := 0
+		for ev := range engine.OneByOne(events) {
+			steps += int(ev.Steps)
+		}
+		require.Equal(t, 1000, steps)
+	}
 }
 
 // A conversation goes on after an answer is complete: its next prompt is all that was said, so the answer's blocks are hit

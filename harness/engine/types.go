@@ -1,6 +1,10 @@
 package engine
 
-import "github.com/testing-symbiote/symbiote/harness/units"
+import (
+	"iter"
+
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
 
 // RequestID names a request; the caller chooses it, and no two requests of an Engine may share one.
 type RequestID int
@@ -48,6 +52,10 @@ type Work struct {
 // host and GPU overlap over two steps, without it they take turns.
 type Cost struct {
 	Schedule, Launch, GPU, Update, Deliver, Write units.Span
+
+	// Of the same work with more DecodeContext, up to UpTo, each token more costs PerContext of GPU time and nothing else.
+	PerContext units.Span
+	UpTo       units.Tokens
 }
 
 // launch is what becomes of a step that the host begins at t, on a GPU that is busy until gpu: when the host has done,
@@ -79,7 +87,7 @@ const (
 	Token                 // any other output token; told only with Config.EveryToken, else counted in Step
 	Finished              // it is complete, with the token just told or counted; Tokens = output tokens in all
 	Cancelled             // it was removed by Cancel
-	Step                  // a step's output was processed: Tokens computed, Count regular tokens, each Gap after its predecessor
+	Step                  // a step's output was processed: Tokens computed, Count regular tokens, each Gap after its predecessor …
 )
 
 func (k Kind) String() string {
@@ -98,14 +106,36 @@ const (
 
 // Event is one thing that happened. At is the engine's clock; Seen is when the front end has it out, which is what
 // a client measures (0 for events that no client sees).
+//
+// One Step event may tell of many Steps that were alike. It is the last of them; the one before was Gap earlier, and its
+// own Gap was shorter by Rise. OneByOne takes them apart.
 type Event struct {
-	At, Seen units.Time
-	Gap      units.Span
-	Request  RequestID
-	Tokens   units.Tokens
-	Count    int
-	Kind     Kind
-	Reason   Reason
+	At, Seen  units.Time
+	Gap, Rise units.Span
+	Request   RequestID
+	Tokens    units.Tokens
+	Count     int
+	Steps     int32 // of a Step event; else 0
+	Kind      Kind
+	Reason    Reason
+}
+
+// OneByOne goes through events, each step by itself.
+func OneByOne(events []Event) iter.Seq[Event] {
+	return func(yield func(Event) bool) {
+		for _, e := range events {
+			n, rise := max(0, units.Span(e.Steps)-1), e.Rise
+			back := n*e.Gap - rise*(n*(n-1)/2)
+			e.At, e.Seen, e.Gap = e.At.Add(-back), e.Seen.Add(-back), e.Gap-n*rise
+			for e.Steps, e.Rise = min(e.Steps, 1), 0; n >= 0; n-- {
+				if !yield(e) {
+					return
+				}
+				e.Gap += rise
+				e.At, e.Seen = e.At.Add(e.Gap), e.Seen.Add(e.Gap)
+			}
+		}
+	}
 }
 
 // Gauge is the engine's state as vLLM's metrics report it, and what became of it over time.
@@ -119,23 +149,4 @@ type Gauge struct {
 	Preemptions      int
 	Evictions        int          // prefix cache: blocks that were handed out while they were cached
 	Queries, Hits    units.Tokens // prefix cache, first admissions
-}
-
-// Meter is a number that changes over time.
-type Meter struct {
-	Now, Peak int
-	Since     units.Time // when Now was reached
-	Area      float64    // ∫ of it over seconds, up to Since
-}
-
-func (m *Meter) set(t units.Time, v int) {
-	if v != m.Now {
-		m.Area += float64(t.Sub(m.Since).Seconds() * float64(m.Now))
-		m.Now, m.Since, m.Peak = v, t, max(m.Peak, v)
-	}
-}
-
-// AreaAt is ∫ of the meter over seconds up to t.
-func (m Meter) AreaAt(t units.Time) float64 {
-	return m.Area + float64(t.Sub(m.Since).Seconds()*float64(m.Now))
 }

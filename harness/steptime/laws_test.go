@@ -136,6 +136,33 @@ func TestAStepHasAllOfItsParts(t *testing.T) {
 	}
 }
 
+// What a step's cost says of the same step with more context is so, up to where it says; beyond, each token costs more.
+func TestContextCostsWhatItSays(t *testing.T) {
+	for _, d := range deployments(t) {
+		timer, err := steptime.For(d)
+		require.NoError(t, err)
+		for _, n := range []int{1, 2, 60, 61, 256, 1024} {
+			for w := *decodes(n, 1); ; w.DecodeContext++ {
+				c := timer.Step(&w)
+				more := w
+				upTo := min(c.UpTo, 1<<30)
+				for _, more.DecodeContext = range []units.Tokens{min(w.DecodeContext+1, upTo), (w.DecodeContext + upTo) / 2, upTo} {
+					want := c
+					want.GPU += c.PerContext * units.Span(more.DecodeContext-w.DecodeContext)
+					require.Equal(t, want, timer.Step(&more), "%s: %d decodes, context %d and %d", d.GPU.ID, n, w.DecodeContext, more.DecodeContext)
+				}
+				if upTo < c.UpTo {
+					break
+				}
+				w.DecodeContext = upTo
+				beyond := w
+				beyond.DecodeContext++
+				require.Greater(t, timer.GPU(&beyond), timer.GPU(&w)+c.PerContext)
+			}
+		}
+	}
+}
+
 func TestUnphysicalProfilesAreRefused(t *testing.T) {
 	fit, err := steptime.GPUProfile(qwen7().GPU)
 	require.NoError(t, err)

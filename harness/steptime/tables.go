@@ -27,18 +27,49 @@ func (m *model) tabulate(d deploy.Deployment) {
 	for i := 1; i < len(m.coarse); i++ {
 		m.coarse[i] = all(float64(i * coarseStep))
 	}
-	m.sample, m.lines = make([]units.Span, seqs+1), make([][len(bends)]tangent, seqs+1)
+	m.sample, m.pieces = make([]units.Span, seqs+1), make([][len(bends)]piece, seqs+1)
+	m.pieces[0][0].upTo = endless
 	for n := 1; n <= seqs; n++ {
 		m.sample[n] = units.Seconds(k.sample(float64(n)))
-		for i, l := range k.decode(float64(n)) {
-			m.lines[n][i] = tangent{units.Seconds(l.base), units.Seconds(l.slope)}
-		}
+		m.pieces[n] = envelope(k.decode(float64(n)))
 	}
 	m.attention = units.Seconds(k.fixedAttention())
 	m.kilopairs = units.Seconds(1024 * k.pairTime())
 	m.extraKeys = int64(k.fit.Attention.ExtraKeys)
 	m.graphs = graphsOf(d)
 }
+
+// envelope is the largest of some lines, given by rising slope, from left to right and in picoseconds: each holds up to
+// where a steeper one is larger.
+func envelope(lines [len(bends)]line) (e [len(bends)]piece) {
+	var all [len(bends)]piece
+	for i, l := range lines {
+		all[i] = piece{units.Seconds(l.base), units.Seconds(l.slope), endless}
+	}
+	at := units.Tokens(0)
+	for rest, n := all[:], 0; len(rest) > 0; n++ {
+		top := 0
+		for i := range rest {
+			if rest[i].at(at) >= rest[top].at(at) {
+				top = i
+			}
+		}
+		p := rest[top]
+		rest = rest[top+1:]
+		for i := range rest {
+			if l := &rest[i]; l.slope > p.slope {
+				p.upTo = min(p.upTo, units.Tokens((p.base-l.base)/(l.slope-p.slope)))
+			}
+		}
+		if e[n] = p; p.upTo == endless {
+			break
+		}
+		at = p.upTo + 1
+	}
+	return e
+}
+
+func (p *piece) at(context units.Tokens) units.Span { return p.base + p.slope*units.Span(context) }
 
 // graphs are the captured CUDA graphs: the tokens of the one that runs a step of so many tokens.
 type graphs struct {
@@ -80,8 +111,9 @@ func (t Timer) Step(w *engine.Work) engine.Cost {
 	if w.Sampled > 0 {
 		deliver = h.deliverStep + h.deliverToken*units.Span(w.Sampled) + h.deliverFinished*units.Span(w.Finishing)
 	}
+	p := m.decode(w)
 	return engine.Cost{Schedule: h.prepare(w), Launch: h.launching(w, m.graphs), GPU: t.GPU(w), Update: h.update(w),
-		Deliver: deliver, Write: h.writeToken * units.Span(w.Sampled)}
+		Deliver: deliver, Write: h.writeToken * units.Span(w.Sampled), PerContext: p.slope, UpTo: p.upTo}
 }
 
 // GPU returns how long the GPU computes one step.
@@ -122,14 +154,20 @@ func (m *model) sampling(rows int) units.Span { return m.sample[min(rows, len(m.
 func (m *model) attend(w *engine.Work) units.Span {
 	sum := m.attention
 	if w.Decodes > 0 {
-		most := units.Span(0)
-		for _, l := range m.lines[min(w.Decodes, len(m.lines)-1)] {
-			most = max(most, l.base+l.slope*units.Span(w.DecodeContext))
-		}
-		sum += most
+		sum += m.decode(w).at(w.DecodeContext)
 	}
 	for _, c := range w.Chunks {
 		sum += m.kilopairs * units.Span(pairs(int64(c.Tokens), int64(c.Context), m.extraKeys)) / 1024
 	}
 	return sum
+}
+
+// decode returns the piece that holds for a step's decodes.
+func (m *model) decode(w *engine.Work) *piece {
+	e := &m.pieces[min(w.Decodes, len(m.pieces)-1)]
+	i := 0
+	for w.DecodeContext > e[i].upTo {
+		i++
+	}
+	return &e[i]
 }

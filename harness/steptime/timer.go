@@ -3,6 +3,7 @@ package steptime
 import (
 	"cmp"
 	"fmt"
+	"math"
 
 	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/engine"
@@ -20,18 +21,23 @@ type model struct {
 	host    Host
 	launch  launches
 
-	rows      []units.Span          // linear, elementwise and all-reduce by tokens, [0..fine)
-	coarse    []units.Span          // the same every coarseStep tokens
-	sample    []units.Span          // lm_head and sampling by sampled rows
-	lines     [][len(bends)]tangent // decode attention by decodes
-	attention units.Span            // the attention kernels' fixed time
-	kilopairs units.Span            // 1,024 pairs of query and key of a prompt
-	extraKeys int64                 // keys that every prompt token sees beyond its own
+	rows      []units.Span        // linear, elementwise and all-reduce by tokens, [0..fine)
+	coarse    []units.Span        // the same every coarseStep tokens
+	sample    []units.Span        // lm_head and sampling by sampled rows
+	pieces    [][len(bends)]piece // decode attention by decodes
+	attention units.Span          // the attention kernels' fixed time
+	kilopairs units.Span          // 1,024 pairs of query and key of a prompt
+	extraKeys int64               // keys that every prompt token sees beyond its own
 	graphs    graphs
 }
 
-// tangent is a line in picoseconds.
-type tangent struct{ base, slope units.Span }
+// piece is a line in picoseconds, which holds up to a context.
+type piece struct {
+	base, slope units.Span
+	upTo        units.Tokens
+}
+
+const endless units.Tokens = math.MaxInt
 
 const (
 	fine       = 1025 // tokens up to which every step size has its own entry

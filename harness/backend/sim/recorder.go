@@ -138,7 +138,7 @@ func (c *recorder) event(e *engine.Event) (int, bool) {
 		return 0, false
 	case engine.Step:
 		if e.Count > 0 {
-			c.run.Gaps.Add(e.Gap, int64(e.Count))
+			c.run.Gaps.AddRising(e.Gap-e.Rise*units.Span(e.Steps-1), e.Rise, int(e.Steps), int64(e.Count))
 		}
 		c.last = max(c.last, e.Seen, e.At)
 		return 0, false

@@ -47,7 +47,7 @@ func (t *tally) watch(seed maphash.Seed) func(int, []engine.Event) {
 			t.replicas = append(t.replicas, s)
 		}
 		s := t.replicas[replica]
-		for _, e := range events {
+		for e := range engine.OneByOne(events) {
 			maphash.WriteComparable(&s.hash, e)
 			if s.n++; s.n%tallied == 0 {
 				s.noted = append(s.noted, s.hash.Sum64())

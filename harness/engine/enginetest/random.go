@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"math"
 	"math/rand/v2"
 
 	"github.com/testing-symbiote/symbiote/harness/engine"
@@ -142,9 +143,12 @@ func Entangle(seed uint64, c engine.Config, load []Sent) []Sent {
 	return load
 }
 
-// Linear is a step time that is easy to follow: Base, and PerToken for each token.
+// Linear is a step time that is easy to follow: Base, PerToken for each token, and PerContext for each that a decode
+// attends to, twice as much beyond Bend of them.
 type Linear struct {
 	Base, PerToken     units.Span
+	PerContext         units.Span
+	Bend               units.Tokens // 0 = none
 	Schedule, Update   units.Span
 	Launch             units.Span
 	Deliver, IntakeFor units.Span
@@ -154,8 +158,16 @@ type Linear struct {
 
 // Step is the cost of a step.
 func (l Linear) Step(w *engine.Work) engine.Cost {
-	return engine.Cost{Schedule: l.Schedule, Launch: l.Launch, GPU: l.Base + l.PerToken*units.Span(w.Tokens), Update: l.Update,
-		Deliver: l.Deliver, Write: l.WriteToken * units.Span(w.Sampled)}
+	c := engine.Cost{Schedule: l.Schedule, Launch: l.Launch, GPU: l.Base + l.PerToken*units.Span(w.Tokens) + l.PerContext*units.Span(w.DecodeContext),
+		Update: l.Update, Deliver: l.Deliver, Write: l.WriteToken * units.Span(w.Sampled), PerContext: l.PerContext, UpTo: l.Bend}
+	switch beyond := w.DecodeContext - l.Bend; {
+	case l.Bend == 0:
+		c.UpTo = math.MaxInt
+	case beyond > 0:
+		c.GPU += l.PerContext * units.Span(beyond)
+		c.PerContext, c.UpTo = 2*l.PerContext, math.MaxInt
+	}
+	return c
 }
 
 // Intake is the front end's cost of a request.
