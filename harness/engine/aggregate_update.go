@@ -11,7 +11,9 @@ import (
 func (a *aggregate) Update(b *Batch) []Output {
 	a.outputs = a.outputs[:0]
 	a.processed = b.Number
-	a.flights = append(a.flights[:0], a.flights[1:]...)
+	last := len(a.flights) - 1 // there are two at most
+	a.flights[0] = a.flights[last]
+	a.flights = a.flights[:last]
 	for _, r := range b.stale {
 		r.output++
 		a.outputs = append(a.outputs, Output{ID: r.ID, Number: r.output, regular: true, mark: &r.mark})

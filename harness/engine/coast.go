@@ -14,19 +14,19 @@ func (e *Engine) coast(to units.Time) bool {
 	if last <= a.calls {
 		return false
 	}
-	g := glide{Engine: e, a: a, to: to, arrives: units.Never}
+	g := glide{Engine: e, a: a, next: &e.alike, old: &e.alike, to: to, arrives: units.Never}
 	if e.intake.len() > 0 {
 		g.arrives = e.intake.next()
 	}
 	if e.depth > 1 {
-		g.old = *e.flight.front()
+		g.old = e.flight.at(0)
 	}
 	begin := a.calls
-	w := &e.work // not on the stack: the timer is an interface
+	w := &g.next.Work
 	*w = Work{Decodes: a.decodes, Tokens: units.Tokens(a.decodes), Sampled: a.decodes, Running: a.running}
 	for most := min(last, begin+manyEvents); a.calls < most && e.core <= to && e.core < g.arrives; {
 		w.DecodeContext = units.Tokens(a.base + int64(a.decodes)*int64(a.calls+1))
-		g.cost = e.timer.Step(w)
+		g.next.cost = e.timer.Step(w)
 		if !g.leap(most-a.calls) && !g.step() {
 			break
 		}
@@ -38,9 +38,7 @@ func (e *Engine) coast(to units.Time) bool {
 	a.processed = a.calls
 	if e.depth > 1 {
 		a.processed--
-		w.DecodeContext = units.Tokens(a.base + int64(a.decodes)*int64(a.calls))
-		g.old.b.Number, g.old.b.Work, g.old.b.decodes = a.calls, *w, a.decodes
-		*e.flight.front() = g.old
+		g.old.Number = a.calls
 	}
 	return true
 }
@@ -49,9 +47,8 @@ func (e *Engine) coast(to units.Time) bool {
 type glide struct {
 	*Engine
 	a           *aggregate
+	next, old   *Batch     // the step that a turn begins, and the one whose result it takes: with async scheduling the one before
 	to, arrives units.Time // results up to here, turns before then
-	cost        Cost       // of the next step
-	old         flying     // the step whose result comes next, with async scheduling
 }
 
 // step is one turn and one result; false if a block is missing or the result comes later.
@@ -61,11 +58,8 @@ func (g *glide) step() bool {
 	if need > a.free.free {
 		return false
 	}
-	done, end := g.cost.launch(e.core, e.gpu)
-	cur := flying{b: g.old.b, cost: g.cost, end: end}
-	if e.depth == 1 {
-		g.old = cur
-	}
+	done, end := g.next.cost.launch(e.core, e.gpu)
+	g.next.end = end
 	result := max(done, g.old.end)
 	if result > g.to {
 		return false
@@ -76,15 +70,15 @@ func (g *glide) step() bool {
 		e.gauge.Used.set(e.core, e.gauge.Used.Now+need)
 	}
 	e.gpu = end
-	e.gauge.Busy += g.cost.GPU
+	e.gauge.Busy += g.next.cost.GPU
 	e.gauge.Steps++
 	e.turn++
 	e.now = max(e.now, result)
 	e.core = result.Add(g.old.cost.Update)
 	seen := e.front.hand(e.core, &g.old.cost, a.decodes)
-	e.events = append(e.events, Event{Kind: Step, At: e.core, Seen: seen, Tokens: e.work.Tokens, Count: a.decodes, Steps: 1, Gap: seen.Sub(e.lastSeen)})
+	e.events = append(e.events, Event{Kind: Step, At: e.core, Seen: seen, Tokens: g.next.Work.Tokens, Count: a.decodes, Steps: 1, Gap: seen.Sub(e.lastSeen)})
 	e.lastSeen = seen
-	g.old = cur
+	g.old.end, g.old.cost = end, g.next.cost
 	return true
 }
 
@@ -119,7 +113,7 @@ func (r *rhythm) until(t units.Time, most int) int {
 // before the GPU is through with the last, without it they take turns. As a step's GPU time never falls meanwhile, what
 // holds for the first of them holds for all; what else happens between two results takes the same each time.
 func (g *glide) rhythm() (r rhythm, ok bool) {
-	e, c, o := g.Engine, &g.cost, &g.old.cost
+	e, c, o := g.Engine, &g.next.cost, &g.old.cost
 	rise := c.PerContext * units.Span(g.a.decodes)
 	host := c.Schedule + c.Launch + c.Update
 	if prepared := e.core.Add(c.Schedule); e.depth == 1 {
@@ -137,15 +131,15 @@ func (g *glide) rhythm() (r rhythm, ok bool) {
 // nothing is decided, so that the times are a rhythm, the gaps an arithmetic progression, and all sums of them have a closed form.
 // Only the blocks are counted call by call, because each phase has its own number of decodes.
 func (g *glide) leap(most int) bool {
-	e, a, c := g.Engine, g.a, &g.cost
-	if c.UpTo < e.work.DecodeContext {
+	e, a, c, context := g.Engine, g.a, &g.next.cost, g.next.Work.DecodeContext
+	if c.UpTo < context {
 		return false
 	}
 	r, ok := g.rhythm()
 	if !ok {
 		return false
 	}
-	most = min(most, int(c.UpTo-e.work.DecodeContext)/a.decodes+1)
+	most = min(most, int(c.UpTo-context)/a.decodes+1)
 	n := min(r.until(g.to, most), 1+r.until(g.arrives.Add(-c.Update-1), most))
 	n = g.takeBlocks(&r, n)
 	if n == 0 {
@@ -164,8 +158,7 @@ func (g *glide) leap(most int) bool {
 	}
 	e.core = result.Add(c.Update)
 	g.tell(&r, n)
-	c.GPU += r.rise * (k - 1)
-	g.old = flying{b: g.old.b, cost: *c, end: e.gpu}
+	g.old.end = e.gpu
 	return true
 }
 
@@ -173,7 +166,7 @@ func (g *glide) leap(most int) bool {
 func (g *glide) takeBlocks(r *rhythm, n int) int {
 	e, a := g.Engine, g.a
 	phase, need := (a.calls+1)%len(a.phases), 0
-	at, next, gap := e.core, r.first.Add(g.cost.Update), r.gap
+	at, next, gap := e.core, r.first.Add(g.next.cost.Update), r.gap
 	for i := range n {
 		if k := int(a.phases[phase]); k > 0 {
 			if need += k; need > a.free.free {
@@ -194,10 +187,10 @@ func (g *glide) takeBlocks(r *rhythm, n int) int {
 // tell tells of n results in a rhythm, as one event, or two if the first one's predecessor was out of it.
 func (g *glide) tell(r *rhythm, n int) {
 	e := g.Engine
-	first := r.first.Add(g.cost.Update)
-	seen := e.front.hand(e.core, &g.cost, g.a.decodes) // it keeps up: what came before left no trace
+	first := r.first.Add(g.next.cost.Update)
+	seen := e.front.hand(e.core, &g.next.cost, g.a.decodes) // it keeps up: what came before left no trace
 	delay := seen.Sub(e.core)
-	ev := Event{Kind: Step, At: first, Seen: first.Add(delay), Steps: 1, Tokens: e.work.Tokens, Count: g.a.decodes, Gap: first.Add(delay).Sub(e.lastSeen)}
+	ev := Event{Kind: Step, At: first, Seen: first.Add(delay), Steps: 1, Tokens: g.next.Work.Tokens, Count: g.a.decodes, Gap: first.Add(delay).Sub(e.lastSeen)}
 	e.lastSeen = seen
 	last := r.gap + r.rise*units.Span(n-2)
 	if n == 1 || ev.Gap+r.rise != r.gap {

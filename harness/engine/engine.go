@@ -31,13 +31,13 @@ type Engine struct {
 	answered bool       // an answer was completed since Run was called
 	executed bool       // the last turn of the core loop had something to compute
 	intake   backlog    // until the front end is through with them
-	flight   fifo[flying]
+	flight   fifo[*Batch]
 	cancels  []RequestID
 
 	turn     int        // processed steps with output
 	lastSeen units.Time // when clients saw the tokens of the last of them
 	gauge    Gauge
-	work     Work // coast's
+	alike    Batch // coast's: the next of its steps
 	events   []Event
 }
 
@@ -54,12 +54,6 @@ type core interface {
 	Waiting() int
 	Used() (used, total units.Blocks)
 	Counters() Counters
-}
-
-type flying struct {
-	b    *Batch
-	cost Cost
-	end  units.Time
 }
 
 // New returns an idle engine with an empty cache.
@@ -171,16 +165,17 @@ func (e *Engine) takeTurn() {
 	b := e.s.Schedule()
 	e.note(t, b)
 	e.measure(t)
-	cost := e.timer.Step(&b.Work)
-	done, end := cost.launch(t, e.gpu)
-	f := flying{b: b, cost: cost, end: max(done, e.gpu)}
+	b.cost = e.timer.Step(&b.Work)
+	done, end := b.cost.launch(t, e.gpu)
 	e.executed = b.Work.Tokens > 0
 	if e.executed {
-		f.end, e.gpu = end, end
-		e.gauge.Busy += cost.GPU
+		b.end, e.gpu = end, end
+		e.gauge.Busy += b.cost.GPU
 		e.gauge.Steps++
+	} else {
+		b.end = max(done, e.gpu)
 	}
-	e.flight.push(f)
+	e.flight.push(b)
 	if e.flight.len() < e.depth && (e.executed || e.s.HasWork()) {
 		e.core = e.rest(done)
 		return
@@ -191,24 +186,23 @@ func (e *Engine) takeTurn() {
 // await puts the core to sleep until the oldest step in flight is done.
 func (e *Engine) await(from units.Time) {
 	e.waitsFor = true
-	e.core = max(from, e.flight.front().end)
+	e.core = max(from, e.flight.at(0).end)
 }
 
 // takeResult processes the oldest step's output and hands the tokens to the front end.
 func (e *Engine) takeResult() {
-	f := e.flight.pop()
+	b := e.flight.pop()
 	e.applyCancels(e.core)
 	e.waitsFor = false
-	work := f.b.Work
-	outputs := e.s.Update(f.b)
-	regular := f.b.decodes - f.b.dropped
-	at := e.core.Add(f.cost.Update)
+	outputs := e.s.Update(b)
+	regular := b.decodes - b.dropped
+	at := e.core.Add(b.cost.Update)
 	e.measure(at)
 	e.core = e.rest(at)
 	if regular > 0 || len(outputs) > 0 {
-		e.deliver(at, f.cost, work, regular, outputs)
-	} else if work.Tokens > 0 {
-		e.events = append(e.events, Event{Kind: Step, At: at, Steps: 1, Tokens: work.Tokens})
+		e.deliver(at, b, regular, outputs)
+	} else if b.Work.Tokens > 0 {
+		e.events = append(e.events, Event{Kind: Step, At: at, Steps: 1, Tokens: b.Work.Tokens})
 	}
 }
 
@@ -223,10 +217,10 @@ func (e *Engine) rest(t units.Time) units.Time {
 
 // deliver turns a step's outputs into events. Tokens whose predecessor came with the step before share one gap and are
 // counted; first tokens and those after a longer gap are told one by one.
-func (e *Engine) deliver(at units.Time, cost Cost, work Work, regular int, outputs []Output) {
+func (e *Engine) deliver(at units.Time, b *Batch, regular int, outputs []Output) {
 	e.turn++
-	seen := e.front.hand(at, &cost, regular+len(outputs))
-	step := Event{Kind: Step, At: at, Seen: seen, Steps: 1, Tokens: work.Tokens, Gap: seen.Sub(e.lastSeen), Count: regular}
+	seen := e.front.hand(at, &b.cost, regular+len(outputs))
+	step := Event{Kind: Step, At: at, Seen: seen, Steps: 1, Tokens: b.Work.Tokens, Gap: seen.Sub(e.lastSeen), Count: regular}
 	for _, o := range outputs {
 		m := o.mark
 		ev := Event{At: at, Seen: seen, Request: o.ID, Tokens: o.Number}

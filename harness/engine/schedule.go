@@ -16,6 +16,8 @@ type Batch struct {
 	Free      units.Blocks // likewise
 	rows      []row
 	chunks    []Chunk
+	cost      Cost       // once the Engine knows it
+	end       units.Time // likewise: when the GPU is through with it
 
 	// An aggregate's batch holds its decodes as a number.
 	decodes int

@@ -174,10 +174,11 @@ func (c *recorder) event(e *engine.Event) (int, bool) {
 }
 
 // sample notes an engine's gauges now and then.
-func (c *recorder) sample(replica int, now units.Time, g engine.Gauge) {
+func (c *recorder) sample(replica int, now units.Time, e *engine.Engine) {
 	if now < c.next {
 		return
 	}
+	g := e.Gauge()
 	c.run.Samples = append(c.run.Samples, record.Sample{
 		At: now, Replica: replica, Running: g.Running.Now, Waiting: g.Waiting.Now, Usage: float64(g.Used.Now) / float64(g.Total),
 	})

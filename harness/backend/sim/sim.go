@@ -262,6 +262,6 @@ func (p *play) moved(k int, events []engine.Event) {
 		}
 	}
 	if n := len(events); n > 0 {
-		p.rec.sample(k, events[n-1].At, r.Gauge())
+		p.rec.sample(k, events[n-1].At, r.Engine)
 	}
 }
