@@ -23,7 +23,7 @@ func (e *Engine) coast(to units.Time) bool {
 	}
 	begin := a.calls
 	w := &g.next.Work
-	*w = Work{Decodes: a.decodes, Tokens: units.Tokens(a.decodes), Sampled: a.decodes, Running: a.running}
+	w.Decodes, w.Tokens, w.Sampled, w.Running = a.decodes, units.Tokens(a.decodes), a.decodes, a.running
 	for most := min(last, begin+manyEvents); a.calls < most && e.core <= to && e.core < g.arrives; {
 		w.DecodeContext = units.Tokens(a.base + int64(a.decodes)*int64(a.calls+1))
 		g.next.cost = e.timer.Step(w)
@@ -98,9 +98,12 @@ func (r *rhythm) until(t units.Time, most int) int {
 	if t < r.first {
 		return 0
 	}
-	few, many := 1, int(min(t.Sub(r.first)/r.gap, units.Span(most-1)))+1 // as many if nothing rose
-	for few < many {
-		if n := (few + many + 1) / 2; r.at(n-1) <= t {
+	if r.at(most-1) <= t {
+		return most
+	}
+	few, many := 1, int(t.Sub(r.first)/r.gap)+1 // so many if nothing rose
+	for n := many; few < many; n = (few + many + 1) / 2 {
+		if r.at(n-1) <= t {
 			few = n
 		} else {
 			many = n - 1
@@ -139,10 +142,14 @@ func (g *glide) leap(most int) bool {
 	if !ok {
 		return false
 	}
-	most = min(most, int(c.UpTo-context)/a.decodes+1)
-	n := min(r.until(g.to, most), 1+r.until(g.arrives.Add(-c.Update-1), most))
-	n = g.takeBlocks(&r, n)
-	if n == 0 {
+	if context+units.Tokens((most-1)*a.decodes) > c.UpTo {
+		most = int(c.UpTo-context)/a.decodes + 1
+	}
+	n := r.until(g.to, most)
+	if n > 1 && g.arrives < units.Never {
+		n = 1 + r.until(g.arrives.Add(-c.Update-1), n-1)
+	}
+	if n = g.takeBlocks(&r, n); n == 0 {
 		return false
 	}
 	k := units.Span(n)
@@ -167,20 +174,24 @@ func (g *glide) takeBlocks(r *rhythm, n int) int {
 	e, a := g.Engine, g.a
 	phase, need := (a.calls+1)%len(a.phases), 0
 	at, next, gap := e.core, r.first.Add(g.next.cost.Update), r.gap
+	var moment wide
 	for i := range n {
 		if k := int(a.phases[phase]); k > 0 {
 			if need += k; need > a.free.free {
 				need, n = need-k, i
 				break
 			}
-			e.gauge.Used.set(at, e.gauge.Used.Now+k)
+			moment.add(uint64(k), at)
 		}
 		at, next, gap = next, next.Add(gap), gap+r.rise
 		if phase++; phase == len(a.phases) {
 			phase = 0
 		}
 	}
-	a.free.take(need)
+	if need > 0 {
+		a.free.take(need)
+		e.gauge.Used.grow(need, moment)
+	}
 	return n
 }
 

@@ -14,34 +14,52 @@ type Meter struct {
 }
 
 func (m *Meter) set(t units.Time, v int) {
-	if v != m.Now {
-		m.moment.add(int64(v-m.Now), int64(t))
-		m.Now, m.Peak = v, max(m.Peak, v)
+	if v == m.Now {
+		return
 	}
+	var change wide
+	if v > m.Now {
+		change.add(uint64(v-m.Now), t)
+		m.grow(v-m.Now, change)
+		return
+	}
+	change.add(uint64(m.Now-v), t)
+	m.moment.sub(change)
+	m.Now = v
+}
+
+// grow adds n, bit by bit, at instants that are told by their moment.
+func (m *Meter) grow(n int, moment wide) {
+	m.moment.sum(moment)
+	m.Now += n
+	m.Peak = max(m.Peak, m.Now)
 }
 
 // AreaAt is ∫ of the meter over seconds up to t.
 func (m Meter) AreaAt(t units.Time) float64 {
-	under := wide{-m.moment.high, -m.moment.low}
-	if m.moment.low != 0 {
-		under.high--
-	}
-	under.add(int64(m.Now), int64(t))
-	return under.float() / float64(units.Second)
+	var under wide
+	under.add(uint64(m.Now), t)
+	under.sub(m.moment)
+	return (float64(float64(under.high)*(1<<64)) + float64(under.low)) / float64(units.Second)
 }
 
-// wide is an integer of 128 bits in two's complement: blocks times picoseconds need more than 64.
+// wide is an integer of 128 bits, modulo 2¹²⁸: blocks times picoseconds need more than 64.
 type wide struct{ high, low uint64 }
 
 // add adds n·t.
-func (w *wide) add(n, t int64) {
-	var carry uint64
-	high, low := bits.Mul64(uint64(n), uint64(t))
-	high -= uint64(n>>63)&uint64(t) + uint64(t>>63)&uint64(n) // a negative factor stands there as 2⁶⁴ more
-	w.low, carry = bits.Add64(w.low, low, 0)
-	w.high, _ = bits.Add64(w.high, high, carry)
+func (w *wide) add(n uint64, t units.Time) {
+	high, low := bits.Mul64(n, uint64(t))
+	w.sum(wide{high, low})
 }
 
-func (w wide) float() float64 {
-	return float64(float64(int64(w.high))*(1<<64)) + float64(w.low)
+func (w *wide) sum(o wide) {
+	var carry uint64
+	w.low, carry = bits.Add64(w.low, o.low, 0)
+	w.high, _ = bits.Add64(w.high, o.high, carry)
+}
+
+func (w *wide) sub(o wide) {
+	var borrow uint64
+	w.low, borrow = bits.Sub64(w.low, o.low, 0)
+	w.high, _ = bits.Sub64(w.high, o.high, borrow)
 }
