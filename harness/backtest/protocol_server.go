@@ -37,11 +37,11 @@ func recordedModel(name string) (catalog.Model, error) {
 type cpuSteps struct{ prefill, decode units.Span }
 
 func (c cpuSteps) Intake(units.Tokens) (units.Span, int) { return 0, 0 }
-func (c cpuSteps) Step(w *engine.Work) engine.Cost {
+func (c cpuSteps) Step(w *engine.Work, into *engine.Cost) {
+	*into = engine.Cost{GPU: c.decode}
 	if len(w.Chunks) > 0 {
-		return engine.Cost{GPU: c.prefill}
+		into.GPU = c.prefill
 	}
-	return engine.Cost{GPU: c.decode}
 }
 
 // recordedServer is the stand-in for a recording's command line: the CPU build's defaults, then its flags.

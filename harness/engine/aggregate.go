@@ -336,8 +336,9 @@ func (a *aggregate) vacate(r *member, call int, keep bool) {
 // commit enters the new decodes and sums up the work.
 func (a *aggregate) commit(b *Batch) {
 	w := &b.Work
-	*w = Work{Decodes: b.decodes, DecodeContext: units.Tokens(a.base + int64(a.decodes)*int64(a.calls)), Tokens: units.Tokens(b.decodes),
-		Sampled: b.decodes, Admitted: len(b.Admitted), Running: a.running}
+	w.Decodes, w.DecodeContext = b.decodes, units.Tokens(a.base+int64(a.decodes)*int64(a.calls))
+	w.Tokens, w.Sampled, w.Finishing = units.Tokens(b.decodes), b.decodes, 0
+	w.Admitted, w.Running = len(b.Admitted), a.running
 	for i := range a.ending.len() {
 		if e := a.ending.at(i); e.at == a.calls && e.valid() {
 			w.Finishing++

@@ -26,7 +26,7 @@ func (e *Engine) coast(to units.Time) bool {
 	w.Decodes, w.Tokens, w.Sampled, w.Running = a.decodes, units.Tokens(a.decodes), a.decodes, a.running
 	for most := min(last, begin+manyEvents); a.calls < most && e.core <= to && e.core < g.arrives; {
 		w.DecodeContext = units.Tokens(a.base + int64(a.decodes)*int64(a.calls+1))
-		g.next.cost = e.timer.Step(w)
+		e.timer.Step(w, &g.next.cost)
 		if !g.leap(most-a.calls) && !g.step() {
 			break
 		}

@@ -165,7 +165,7 @@ func (e *Engine) takeTurn() {
 	b := e.s.Schedule()
 	e.note(t, b)
 	e.measure(t)
-	b.cost = e.timer.Step(&b.Work)
+	e.timer.Step(&b.Work, &b.cost)
 	done, end := b.cost.launch(t, e.gpu)
 	e.executed = b.Work.Tokens > 0
 	if e.executed {

@@ -68,9 +68,9 @@ func (c *Cost) launch(t, gpu units.Time) (done, end units.Time) {
 
 // StepTimer says how long a step takes, how long the front end is busy with a request before it reaches the scheduler,
 // and how often that request waits meanwhile for a pass over the streams, if the front end is behind with them.
-// It must be a pure function of its arguments.
+// It must be a pure function of its arguments. Step fills a cost that it is handed: that is several words, and asked for in each step.
 type StepTimer interface {
-	Step(w *Work) Cost
+	Step(w *Work, into *Cost)
 	Intake(prompt units.Tokens) (busy units.Span, awaits int)
 }
 

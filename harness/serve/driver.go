@@ -15,7 +15,7 @@ import (
 // measured then is the server and its client.
 type Fixed units.Span
 
-func (f Fixed) Step(*engine.Work) engine.Cost       { return engine.Cost{GPU: units.Span(f)} }
+func (f Fixed) Step(_ *engine.Work, c *engine.Cost) { *c = engine.Cost{GPU: units.Span(f)} }
 func (Fixed) Intake(units.Tokens) (units.Span, int) { return 0, 0 }
 
 // newReplica resolves and plans a deployment as vLLM does at its start.

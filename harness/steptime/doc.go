@@ -2,7 +2,8 @@
 // model's shapes, and what the host needs, each calibrated apart on measured runs.
 //
 //	timer, err := steptime.For(d)          // the profiles of d.GPU and d.Host, applied to d.Model
-//	cost := timer.Step(&engine.Work{Decodes: 64, DecodeContext: 12800, Tokens: 64, Sampled: 64, Running: 64})
+//	var cost engine.Cost
+//	timer.Step(&engine.Work{Decodes: 64, DecodeContext: 12800, Tokens: 64, Sampled: 64, Running: 64}, &cost)
 //
 // An operator takes a fixed time plus its roofline (bytes ÷ bandwidth or FLOPs ÷ peak of the datasheet, whichever is
 // more) divided by the share of it that kernels were measured to reach. A profile states its source and its error.

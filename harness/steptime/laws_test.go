@@ -34,6 +34,11 @@ func steps() []engine.Work {
 	return all
 }
 
+func cost(t steptime.Timer, w *engine.Work) (c engine.Cost) {
+	t.Step(w, &c)
+	return c
+}
+
 // deployments are every GPU of the fixtures with models of every kind.
 func deployments(t *testing.T) []deploy.Deployment {
 	var all []deploy.Deployment
@@ -119,7 +124,7 @@ func TestABetterDatasheetIsNeverSlower(t *testing.T) {
 		require.NoError(t, err)
 		for _, w := range steps() {
 			require.LessOrEqual(t, after.GPU(&w), before.GPU(&w), "%s: %+v", d.GPU.ID, w)
-			a, b := after.Step(&w), before.Step(&w)
+			a, b := cost(after, &w), cost(before, &w)
 			require.Equal(t, b.Schedule+b.Launch+b.Update+b.Deliver, a.Schedule+a.Launch+a.Update+a.Deliver, "the host is the same")
 		}
 	}
@@ -130,7 +135,7 @@ func TestAStepHasAllOfItsParts(t *testing.T) {
 	timer, err := steptime.For(qwen7())
 	require.NoError(t, err)
 	for _, w := range steps() {
-		c := timer.Step(&w)
+		c := cost(timer, &w)
 		require.Equal(t, timer.GPU(&w), c.GPU, "%+v", w)
 		require.GreaterOrEqual(t, min(c.Schedule, c.Launch, c.Update, c.Deliver), units.Span(0))
 	}
@@ -143,13 +148,13 @@ func TestContextCostsWhatItSays(t *testing.T) {
 		require.NoError(t, err)
 		for _, n := range []int{1, 2, 60, 61, 256, 1024} {
 			for w := *decodes(n, 1); ; w.DecodeContext++ {
-				c := timer.Step(&w)
+				c := cost(timer, &w)
 				more := w
 				upTo := min(c.UpTo, 1<<30)
 				for _, more.DecodeContext = range []units.Tokens{min(w.DecodeContext+1, upTo), (w.DecodeContext + upTo) / 2, upTo} {
 					want := c
 					want.GPU += c.PerContext * units.Span(more.DecodeContext-w.DecodeContext)
-					require.Equal(t, want, timer.Step(&more), "%s: %d decodes, context %d and %d", d.GPU.ID, n, w.DecodeContext, more.DecodeContext)
+					require.Equal(t, want, cost(timer, &more), "%s: %d decodes, context %d and %d", d.GPU.ID, n, w.DecodeContext, more.DecodeContext)
 				}
 				if upTo < c.UpTo {
 					break

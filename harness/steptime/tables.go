@@ -100,20 +100,21 @@ func graphsOf(d deploy.Deployment) graphs {
 	return g
 }
 
-// Step returns what one step costs. It allocates nothing and looks at each prefill chunk once.
-func (t Timer) Step(w *engine.Work) engine.Cost {
-	m := t.model
+// Step says what one step costs. It allocates nothing.
+func (t Timer) Step(w *engine.Work, into *engine.Cost) {
+	m, h := t.model, &t.launch
 	if w.Tokens == 0 {
-		return engine.Cost{Schedule: m.launch.scheduleStep}
+		*into = engine.Cost{Schedule: h.scheduleStep}
+		return
 	}
-	h := &m.launch
-	deliver := units.Span(0)
+	into.Deliver = 0
 	if w.Sampled > 0 {
-		deliver = h.deliverStep + h.deliverToken*units.Span(w.Sampled) + h.deliverFinished*units.Span(w.Finishing)
+		into.Deliver = h.deliverStep + h.deliverToken*units.Span(w.Sampled) + h.deliverFinished*units.Span(w.Finishing)
 	}
+	into.Schedule, into.Launch, into.Update, into.Write = h.prepare(w), h.launching(w, m.graphs), h.update(w), h.writeToken*units.Span(w.Sampled)
+	into.GPU = t.GPU(w)
 	p := m.decode(w)
-	return engine.Cost{Schedule: h.prepare(w), Launch: h.launching(w, m.graphs), GPU: t.GPU(w), Update: h.update(w),
-		Deliver: deliver, Write: h.writeToken * units.Span(w.Sampled), PerContext: p.slope, UpTo: p.upTo}
+	into.PerContext, into.UpTo = p.slope, p.upTo
 }
 
 // GPU returns how long the GPU computes one step.

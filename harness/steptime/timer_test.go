@@ -46,19 +46,19 @@ func TestStepAllocatesNothing(t *testing.T) {
 	timer, err := steptime.For(qwen7())
 	require.NoError(t, err)
 	var s engine.StepTimer = timer
-	w := decodes(64, 400)
-	require.Zero(t, testing.AllocsPerRun(100, func() { s.Step(w) }))
+	w, c := decodes(64, 400), engine.Cost{}
+	require.Zero(t, testing.AllocsPerRun(100, func() { s.Step(w, &c) }))
 }
 
 func BenchmarkStep(b *testing.B) {
 	timer, err := steptime.For(qwen7())
 	require.NoError(b, err)
 	var s engine.StepTimer = timer
-	w := decodes(64, 400)
+	w, c := decodes(64, 400), engine.Cost{}
 	w.Chunks = []engine.Chunk{{Tokens: 300}, {Tokens: 200, Context: 512}}
 	w.Tokens += 500
 	b.ReportAllocs()
 	for b.Loop() {
-		s.Step(w)
+		s.Step(w, &c)
 	}
 }

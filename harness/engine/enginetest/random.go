@@ -157,8 +157,8 @@ type Linear struct {
 }
 
 // Step is the cost of a step.
-func (l Linear) Step(w *engine.Work) engine.Cost {
-	c := engine.Cost{Schedule: l.Schedule, Launch: l.Launch, GPU: l.Base + l.PerToken*units.Span(w.Tokens) + l.PerContext*units.Span(w.DecodeContext),
+func (l Linear) Step(w *engine.Work, c *engine.Cost) {
+	*c = engine.Cost{Schedule: l.Schedule, Launch: l.Launch, GPU: l.Base + l.PerToken*units.Span(w.Tokens) + l.PerContext*units.Span(w.DecodeContext),
 		Update: l.Update, Deliver: l.Deliver, Write: l.WriteToken * units.Span(w.Sampled), PerContext: l.PerContext, UpTo: l.Bend}
 	switch beyond := w.DecodeContext - l.Bend; {
 	case l.Bend == 0:
@@ -167,7 +167,6 @@ func (l Linear) Step(w *engine.Work) engine.Cost {
 		c.GPU += l.PerContext * units.Span(beyond)
 		c.PerContext, c.UpTo = 2*l.PerContext, math.MaxInt
 	}
-	return c
 }
 
 // Intake is the front end's cost of a request.
