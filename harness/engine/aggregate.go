@@ -192,7 +192,9 @@ func (a *aggregate) Schedule() *Batch {
 		}
 	}
 	if len(b.Preempted) == 0 {
-		a.admit(b, left)
+		if a.blocked = false; a.Waiting() > 0 {
+			a.admit(b, left)
+		}
 	}
 	a.commit(b)
 	return b

@@ -25,7 +25,9 @@ func (a *aggregate) Update(b *Batch) []Output {
 			a.leaving = append(a.leaving, e)
 		}
 	}
-	a.stopped(b)
+	if len(a.stops) > 0 {
+		a.stopped(b)
+	}
 	for _, e := range a.leaving {
 		a.end(e)
 	}

@@ -7,7 +7,7 @@ import "github.com/testing-symbiote/symbiote/harness/units"
 // False if the next turn is not of this kind.
 func (e *Engine) coast(to units.Time) bool {
 	a, ok := e.s.(*aggregate)
-	if !ok || e.flight.len() != e.depth-1 || len(e.cancels) > 0 {
+	if !ok || len(e.flight) != e.depth-1 || len(e.cancels) > 0 {
 		return false
 	}
 	last := a.plainUntil()
@@ -19,7 +19,7 @@ func (e *Engine) coast(to units.Time) bool {
 		g.arrives = e.intake.next()
 	}
 	if e.depth > 1 {
-		g.old = e.flight.at(0)
+		g.old = e.flight[0]
 	}
 	begin := a.calls
 	w := &g.next.Work

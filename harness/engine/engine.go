@@ -31,7 +31,7 @@ type Engine struct {
 	answered bool       // an answer was completed since Run was called
 	executed bool       // the last turn of the core loop had something to compute
 	intake   backlog    // until the front end is through with them
-	flight   fifo[*Batch]
+	flight   []*Batch   // oldest first
 	cancels  []RequestID
 
 	turn     int        // processed steps with output
@@ -148,11 +148,13 @@ func (e *Engine) run(to units.Time, untilAnswer bool) {
 func (e *Engine) takeTurn() {
 	t := e.core
 	e.drain(t)
-	e.applyCancels(t)
+	if len(e.cancels) > 0 {
+		e.applyCancels(t)
+	}
 	e.executed = false
 	if !e.s.HasWork() {
 		e.measure(t)
-		if e.flight.len() > 0 {
+		if len(e.flight) > 0 {
 			e.await(t)
 			return
 		}
@@ -175,8 +177,8 @@ func (e *Engine) takeTurn() {
 	} else {
 		b.end = max(done, e.gpu)
 	}
-	e.flight.push(b)
-	if e.flight.len() < e.depth && (e.executed || e.s.HasWork()) {
+	e.flight = append(e.flight, b)
+	if len(e.flight) < e.depth && (e.executed || e.s.HasWork()) {
 		e.core = e.rest(done)
 		return
 	}
@@ -186,18 +188,27 @@ func (e *Engine) takeTurn() {
 // await puts the core to sleep until the oldest step in flight is done.
 func (e *Engine) await(from units.Time) {
 	e.waitsFor = true
-	e.core = max(from, e.flight.at(0).end)
+	e.core = max(from, e.flight[0].end)
 }
 
 // takeResult processes the oldest step's output and hands the tokens to the front end.
 func (e *Engine) takeResult() {
-	b := e.flight.pop()
-	e.applyCancels(e.core)
+	b := e.flight[0]
+	for i := 1; i < len(e.flight); i++ {
+		e.flight[i-1] = e.flight[i]
+	}
+	e.flight = e.flight[:len(e.flight)-1]
+	leave := len(e.cancels) > 0
+	if leave {
+		e.applyCancels(e.core)
+	}
 	e.waitsFor = false
 	outputs := e.s.Update(b)
 	regular := b.decodes - b.dropped
 	at := e.core.Add(b.cost.Update)
-	e.measure(at)
+	if leave || len(outputs) > 0 {
+		e.measure(at)
+	}
 	e.core = e.rest(at)
 	if regular > 0 || len(outputs) > 0 {
 		e.deliver(at, b, regular, outputs)

@@ -44,8 +44,8 @@ func (g *Gaps) AddRising(gap, rise units.Span, steps int, n int64) {
 	for steps > 0 {
 		bar, beyond := barOf(gap)
 		m := steps
-		if rise > 0 {
-			m = min(m, int(units.CeilDiv(beyond-gap, rise)))
+		if gap+rise*units.Span(m-1) >= beyond {
+			m = int(units.CeilDiv(beyond-gap, rise))
 		}
 		g.count(bar, n*int64(m))
 		gap += rise * units.Span(m)
