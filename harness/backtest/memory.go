@@ -99,9 +99,13 @@ func Memory(files ...string) (MemoryReport, error) {
 
 // plan predicts one row.
 func (s start) plan() (MemoryOutcome, deploy.Deployment, error) {
-	o := MemoryOutcome{ID: s.id(), VerdictPrinted: s.cell("verdict"), Class: "others"}
-	if o.VerdictPrinted == "oom_at_run" {
+	o := MemoryOutcome{ID: s.id(), VerdictPrinted: strings.ToLower(s.cell("verdict")), Class: "others"}
+	switch o.VerdictPrinted {
+	case "oom_at_run":
 		o.VerdictPrinted = doesNotFit
+	case fits, doesNotFit:
+	default: // in no words that are known: it counts nowhere
+		o.VerdictPrinted = ""
 	}
 	if s.cell("tag") != "" {
 		o.VerdictPrinted = fits // this form holds servers that started

@@ -45,7 +45,7 @@ func readStarts(name string) ([]start, error) {
 	}
 	column := map[string]int{}
 	for i, h := range header {
-		column[strings.TrimSpace(h)] = i
+		column[strings.TrimSpace(strings.TrimPrefix(h, "\ufeff"))] = i // as spreadsheets write it
 	}
 	want := caseColumns
 	if _, ok := column["tag"]; ok {
@@ -89,18 +89,28 @@ func (s start) number(names ...string) (float64, bool, error) {
 		return 0, false, nil
 	}
 	f, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		return 0, false, fmt.Errorf("line %d: %s = %q, want a number", s.line, names[0], text)
+	if err != nil || math.IsNaN(f) || math.Abs(f) > 1e12 {
+		return 0, false, fmt.Errorf("%s = %q, want a number", s.name(names), text)
 	}
 	return f, true, nil
 }
 
 func (s start) whole(names ...string) (int, error) {
 	f, _, err := s.number(names...)
-	if err == nil && f != float64(int(f)) {
-		err = fmt.Errorf("line %d: %s = %g, want a whole number", s.line, names[0], f)
+	if err == nil && (f != float64(int(f)) || f < 0) {
+		err = fmt.Errorf("%s = %g, want a whole number ≥ 0", s.name(names), f)
 	}
 	return int(f), err
+}
+
+// name is what this file calls the first of the columns that it has.
+func (s start) name(columns []string) string {
+	for _, n := range columns {
+		if _, ok := s.column[n]; ok {
+			return n
+		}
+	}
+	return columns[0]
 }
 
 // A notPlanned start has too little in its row to plan it; it says what is missing.
@@ -137,7 +147,7 @@ func (s start) deployment() (deploy.Deployment, error) {
 	if e.GPUMemoryUtilization, _, err = s.number("gpu_memory_utilization"); err != nil {
 		return d, err
 	}
-	e.DType = strings.TrimSuffix(s.cell("dtype"), "auto")
+	e.DType = dtype(s.cell("dtype"))
 	e.KVCacheDType = s.cell("kv_cache_dtype")
 	eager := strings.ToLower(s.cell("enforce_eager"))
 	e.EnforceEager = eager == "true" || eager == "1"
@@ -169,6 +179,21 @@ func (s start) deployment() (deploy.Deployment, error) {
 	return d, nil
 }
 
+// dtype is the name that vLLM has for the type.
+func dtype(name string) string {
+	switch name = strings.ToLower(name); name {
+	case "auto":
+		return ""
+	case "bf16":
+		return "bfloat16"
+	case "fp16":
+		return "float16"
+	case "fp32":
+		return "float32"
+	}
+	return name
+}
+
 // pythonArguments are those of LLM(), whose defaults are not the server's.
 var pythonArguments = regexp.MustCompile(`\((?:LLM\()?[a-z_]+=[^()]*\benforce_eager=(?:True|False)\b|\(enforce_eager=(?:True|False), `)
 
@@ -182,7 +207,7 @@ func (s start) unknowable(d deploy.Deployment) string {
 		return "the row doubts its own version of vLLM, which decides the accounting"
 	case strings.Contains(s.cell("notes"), "values not printed"):
 		return "an argument was changed and its value is not in the row"
-	case strings.Contains(name, "unsloth"):
+	case strings.Contains(name, "unsloth-bnb"):
 		return "unsloth's dynamic quantization leaves some layers in 16 bits, the row does not say which"
 	case strings.Contains(d.GPU.Name, "AMD") || strings.Contains(s.cell("gpu"), "AMD"):
 		return "the overheads of AMD cards are not fitted: too few start-ups"
@@ -214,18 +239,16 @@ func (s start) contradiction(d deploy.Deployment) (string, error) {
 	return fmt.Sprintf("the row contradicts itself: its terms sum to %.2f GiB, its utilization gives %.2f", sum, budget), nil
 }
 
-// model looks the name up, then the key of the architecture, then the name without what says how it is stored.
+// model looks the name up, then the key of the architecture.
 func (s start) model() (catalog.Model, error) {
 	name := s.cell("model")
-	for _, name := range []string{name, s.cell("model_key"), storedAs.ReplaceAllString(name, "")} {
+	for _, name := range []string{name, s.cell("model_key")} {
 		if m, err := fixtures.Model(name); err == nil {
 			return m, nil
 		}
 	}
 	return catalog.Model{}, notPlanned(fmt.Sprintf("the architecture of %q is not known", name))
 }
-
-var storedAs = regexp.MustCompile(`(?i)([-_ .]+(\([^)]*\)|awq|gptq|fp8|nvfp4|int[48]|[48]-?bit|bnb|dynamic|quantized|marlin|w[48]a(8|16)))+$`)
 
 var (
 	className   = regexp.MustCompile(`^([0-9]+) ?GB`)
@@ -238,6 +261,9 @@ var (
 func (s start) gpu() (catalog.GPU, error) {
 	name := s.cell("gpu")
 	total, printed, err := s.number("gpu_total_gib", "total_gib")
+	if err == nil && printed && total <= 0 {
+		err = fmt.Errorf("%s = %g, want more than 0", s.name([]string{"gpu_total_gib", "total_gib"}), total)
+	}
 	if err != nil {
 		return catalog.GPU{}, err
 	}
@@ -324,6 +350,19 @@ func (s start) quantization(m catalog.Model) (string, error) {
 		return byName, nil
 	case "awq", "fp8", "bitsandbytes", "mxfp4", "nvfp4", "w8a8", "gptq-int4", "gptq-int8":
 		return q, nil
+	case "gptq_int4", "gptq_int8":
+		return strings.ReplaceAll(q, "_", "-"), nil
+	case "fp8_dynamic", "fp8-dynamic", "fbgemm_fp8", "modelopt":
+		if byName == "nvfp4" {
+			return byName, nil
+		}
+		return "fp8", nil
+	case "modelopt_fp4", "fp4":
+		return "nvfp4", nil
+	case "bnb":
+		return "bitsandbytes", nil
+	case "auto-round":
+		return "gptq-int4", nil
 	default:
 		return "", notPlanned(fmt.Sprintf("the quantization %q is not known", q))
 	}

@@ -61,6 +61,24 @@ func TestMemoryOfPublishedStarts(t *testing.T) {
 	}
 }
 
+// What a row says besides its arguments: a warm compile cache, a card under WSL, arguments as Python spells them, and
+// a verdict in words of its own, which counts nowhere.
+func TestWhatRowsSay(t *testing.T) {
+	header := "case_id,model,model_key,gpu,gpu_total_gib,tensor_parallel_size,gpu_memory_utilization,max_model_len_tokens,vllm_version,engine,kv_cache_available_gib,verdict,quote,notes\n"
+	plan := func(quote, notes string) backtest.MemoryOutcome {
+		row := "r,Qwen/Qwen2.5-7B-Instruct-AWQ,,RTX 5070 Ti 16GB,,1,0.9,4096,0.20.0,V1,6,perhaps," + quote + "," + notes + "\n"
+		rep, err := backtest.Memory(write(t, "f.csv", "\ufeff"+header+row))
+		require.NoError(t, err)
+		require.Equal(t, 1, rep.Predicted, "%v", rep.Skipped)
+		require.Zero(t, rep.Right+rep.Wrong)
+		return rep.PerCase[0]
+	}
+	plain := plan("", "").KVPredicted
+	require.InDelta(t, plain+0.49, plan("", "warm torch.compile cache").KVPredicted, 0.02)
+	require.InDelta(t, plain+0.9*(16303.0/1024-15.47), plan("", "WSL2").KVPredicted, 0.001)
+	require.InDelta(t, plain+1.042-1.1, plan(`"(enforce_eager=True, max_model_len=4096)"`, "").KVPredicted, 0.15, "8,192 tokens a step")
+}
+
 func TestMemoryRefusesFiles(t *testing.T) {
 	for _, c := range []struct{ name, content, want string }{
 		{"empty", "", "no header"},
@@ -68,6 +86,9 @@ func TestMemoryRefusesFiles(t *testing.T) {
 		{"no rows", strings.SplitAfter(h100Starts, "\n")[0], "no start-up"},
 		{"text for a number", strings.Replace(h100Starts, "1,1024,8192,32768", "1,many,8192,32768", 1), `max_num_seqs = "many", want a number`},
 		{"ragged", h100Starts + "x,y\n", "wrong number of fields"},
+		{"no number", strings.Replace(h100Starts, ",79.18,", ",NaN,", 1), `total_gib = "NaN", want a number`},
+		{"no memory", strings.Replace(h100Starts, ",79.18,", ",0,", 1), "total_gib = 0, want more than 0"},
+		{"fewer than no ranks", strings.Replace(h100Starts, "V2,1,", "V2,-1,", 1), "tp = -1, want a whole number ≥ 0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := backtest.Memory(write(t, "f.csv", c.content))

@@ -24,11 +24,12 @@ type value struct {
 type file struct {
 	name string
 	data []byte
+	high int // no whole number is larger
 	err  error
 }
 
 func parse(name string, data []byte) (*file, *value, error) {
-	f := &file{name: name, data: data}
+	f := &file{name: name, data: data, high: 1 << 53}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	v, err := f.value(dec)
@@ -150,7 +151,11 @@ func (f *file) whole(v *value, key string, low, def int) int {
 	}
 	n, ok := x.scalar.(json.Number)
 	i, err := n.Int64()
-	if !ok || err != nil || i < int64(low) || i > 1<<53 {
+	switch {
+	case ok && err == nil && i > int64(f.high), ok && err != nil && !strings.ContainsAny(n.String(), ".eE-"):
+		f.fault(x.at, "%s = %v, want a whole number ≤ %d", key, x, f.high)
+		return def
+	case !ok || err != nil || i < int64(low):
 		f.fault(x.at, "%s = %v, want a whole number ≥ %d", key, x, low)
 		return def
 	}
@@ -170,6 +175,16 @@ func (f *file) number(v *value, key string, def float64) float64 {
 		return def
 	}
 	return r
+}
+
+// object is the field's value; it must be an object where it is given.
+func (f *file) object(v *value, key string) *value {
+	x := v.given(key)
+	if x != nil && x.fields == nil {
+		f.fault(x.at, "%s = %v, want an object", key, x)
+		return nil
+	}
+	return x
 }
 
 func (f *file) text(v *value, key, def string) string {

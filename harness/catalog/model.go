@@ -5,8 +5,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/testing-symbiote/symbiote/harness/units"
 )
 
 // DecodeModel reads one model: an entry of a library, {"id", "aliases", "source", "config"}, or a bare HF
@@ -33,6 +31,7 @@ func DecodeModel(name string, data []byte) (Model, error) {
 		f.fault(config.at, "config = %v, want the object of an HF config.json", config)
 		return Model{}, f.err
 	}
+	f.high = 1 << 24 // no model is so wide, none reads so far
 	f.config(config, &m)
 	return m, f.err
 }
@@ -52,11 +51,11 @@ func (f *file) config(root *value, m *Model) {
 		return
 	}
 	v := root
-	if text := root.given("text_config"); text != nil && text.fields != nil {
+	if text := f.object(root, "text_config"); text != nil {
 		v = text
 	}
 	m.Architecture = fam.architecture
-	m.Multimodal = fam.multimodal
+	m.Multimodal, m.PlainMLP = fam.multimodal, fam.plainMLP
 	f.shape(v, m, fam.silent)
 	if f.err != nil {
 		return
@@ -65,10 +64,10 @@ func (f *file) config(root *value, m *Model) {
 	m.QKVBias = f.truth(v, "attention_bias", fam.qkvBias) || fam.qkvBias
 	m.OutputBias = f.truth(v, "attention_bias", fam.bias) || fam.bias
 	m.MLPBias = f.truth(v, "mlp_bias", fam.bias)
-	m.QKNorm, m.PlainMLP = fam.qkNorm, fam.plainMLP
+	m.QKNorm = fam.qkNorm
 	m.DType = f.text(v, "torch_dtype", f.text(v, "dtype", f.text(root, "torch_dtype", f.text(root, "dtype", "bfloat16"))))
 	if !slices.Contains([]string{"bfloat16", "float16", "float32"}, m.DType) {
-		f.fault(v.at, "torch_dtype = %q, want bfloat16, float16 or float32", m.DType)
+		f.fault(at(v, "torch_dtype"), "torch_dtype = %q, want bfloat16, float16 or float32", m.DType)
 	}
 	f.positions(v, m, fam)
 	f.experts(v, m)
@@ -101,28 +100,37 @@ func (f *file) family(v *value) (family, bool) {
 
 // shape reads the sizes that every transformer has.
 func (f *file) shape(v *value, m *Model, silent map[string]int) {
-	must := func(key string) int {
-		if v.given(key) != nil {
-			return f.whole(v, key, 1, 0)
+	must := func(key string, older ...string) int {
+		for _, k := range append([]string{key}, older...) {
+			if v.given(k) != nil {
+				return f.whole(v, k, 1, 0)
+			}
 		}
 		if silent[key] == 0 {
 			f.fault(v.at, "%s is missing", key)
 		}
 		return silent[key]
 	}
-	m.Layers = must("num_hidden_layers")
-	m.HiddenSize = must("hidden_size")
-	m.Heads = must("num_attention_heads")
-	m.VocabSize = must("vocab_size")
-	m.IntermediateSize = f.whole(v, "intermediate_size", 1, f.whole(v, "ffn_dim", 1, silent["intermediate_size"]))
+	m.Layers = must("num_hidden_layers", "num_layers", "n_layer")
+	m.HiddenSize = must("hidden_size", "n_embd")
+	m.Heads = must("num_attention_heads", "n_head")
+	m.VocabSize = must("vocab_size", "padded_vocab_size")
+	inner := silent["intermediate_size"]
+	if m.PlainMLP {
+		inner = 4 * m.HiddenSize
+	}
+	m.IntermediateSize = f.whole(v, "intermediate_size", 1, f.whole(v, "ffn_dim", 1, f.whole(v, "ffn_hidden_size", 1, inner)))
 	if m.IntermediateSize == 0 && v.given("moe_intermediate_size") == nil {
 		f.fault(v.at, "intermediate_size is missing")
 	}
-	m.KVHeads = f.whole(v, "num_key_value_heads", 1, cmp.Or(silent["num_key_value_heads"], m.Heads))
+	m.KVHeads = f.kvHeads(v, cmp.Or(silent["num_key_value_heads"], m.Heads))
+	if m.Layers > 4096 {
+		f.fault(at(v, "num_hidden_layers"), "num_hidden_layers = %d, want at most 4096", m.Layers)
+	}
 	if m.Heads == 0 || f.err != nil {
 		return
 	}
-	m.HeadDim = f.whole(v, "head_dim", 1, silent["head_dim"])
+	m.HeadDim = f.whole(v, "head_dim", 1, f.whole(v, "kv_channels", 1, silent["head_dim"]))
 	if m.HeadDim == 0 {
 		if m.HiddenSize%m.Heads != 0 {
 			f.fault(at(v, "hidden_size"), "hidden_size = %d is not divisible by num_attention_heads = %d: give head_dim", m.HiddenSize, m.Heads)
@@ -135,6 +143,14 @@ func (f *file) shape(v *value, m *Model, silent map[string]int) {
 	}
 }
 
+// kvHeads reads how many heads keys and values have, by the names that it has had.
+func (f *file) kvHeads(v *value, def int) int {
+	if v.given("num_key_value_heads") == nil && f.truth(v, "multi_query", false) && !f.truth(v, "new_decoder_architecture", false) {
+		def = 1
+	}
+	return f.whole(v, "num_key_value_heads", 1, f.whole(v, "num_kv_heads", 1, f.whole(v, "multi_query_group_num", 1, def)))
+}
+
 // positions reads the context length and the size of the position tables.
 func (f *file) positions(v *value, m *Model, fam family) {
 	m.MaxModelLen = f.whole(v, "max_position_embeddings", 1, f.whole(v, "seq_length", 1, fam.silent["max_position_embeddings"]))
@@ -145,9 +161,9 @@ func (f *file) positions(v *value, m *Model, fam family) {
 		m.LearnedPositions = m.MaxModelLen + 2
 		return
 	}
-	scaling := v.given("rope_scaling")
+	scaling := f.object(v, "rope_scaling")
 	if scaling == nil {
-		scaling = v.given("rope_parameters")
+		scaling = f.object(v, "rope_parameters")
 	}
 	if scaling != nil && scaling.given("full_attention") != nil { // one entry a kind of layer
 		scaling = scaling.given("full_attention")
@@ -155,7 +171,11 @@ func (f *file) positions(v *value, m *Model, fam family) {
 	if scaling == nil || scaling.fields == nil {
 		scaling = &value{at: v.at, fields: map[string]*value{}}
 	}
-	m.RotaryDim = int(float64(m.HeadDim) * f.number(v, "partial_rotary_factor", f.number(scaling, "partial_rotary_factor", 1)))
+	share := f.number(v, "partial_rotary_factor", f.number(scaling, "partial_rotary_factor", 1))
+	if share > 1 {
+		f.fault(at(v, "partial_rotary_factor"), "partial_rotary_factor = %g, want at most 1", share)
+	}
+	m.RotaryDim = int(float64(m.HeadDim) * share)
 	f.scaled(v, scaling, m)
 	if strings.HasPrefix(m.Architecture, "Gemma3") {
 		m.RotaryPositions += m.MaxModelLen // windowed layers have a table of their own
@@ -165,6 +185,10 @@ func (f *file) positions(v *value, m *Model, fam family) {
 // scaled is how rope scaling stretches the context and the table of cosines and sines.
 func (f *file) scaled(v, scaling *value, m *Model) {
 	factor := f.number(scaling, "factor", 1)
+	if factor == 0 || factor > 4096 {
+		f.fault(at(scaling, "factor"), "factor = %g, want more than 0 and at most 4096", factor)
+		return
+	}
 	original := f.whole(scaling, "original_max_position_embeddings", 1, f.whole(v, "original_max_position_embeddings", 1, m.MaxModelLen))
 	m.RotaryPositions = m.MaxModelLen
 	switch f.text(scaling, "rope_type", f.text(scaling, "type", "default")) {
@@ -204,6 +228,12 @@ func (f *file) experts(v *value, m *Model) {
 	if only := v.given("mlp_only_layers"); only != nil {
 		e.DenseLayers = len(only.list)
 	}
+	switch {
+	case e.ExpertsPerToken > n:
+		f.fault(at(v, "num_experts_per_tok"), "%d experts a token of %d", e.ExpertsPerToken, n)
+	case e.DenseLayers > m.Layers:
+		f.fault(at(v, "first_k_dense_replace"), "%d dense layers of %d", e.DenseLayers, m.Layers)
+	}
 	switch m.Architecture {
 	case "Llama4ForConditionalGeneration": // one shared expert of the same size; the dense MLP has a size of its own
 		e.SharedExperts, e.SharedIntermediateSize = 1, e.IntermediateSize
@@ -234,64 +264,4 @@ func (f *file) latent(v *value, m *Model) {
 		VHeadDim:    f.whole(v, "v_head_dim", 1, 128),
 	}
 	m.RotaryDim = m.MLA.RopeHeadDim
-}
-
-// window reads which layers look back only so far. layer_types says it per layer; older configs say it by rule.
-func (f *file) window(v *value, m *Model, silent int) {
-	w := f.whole(v, "sliding_window", 0, silent)
-	if c := f.whole(v, "attention_chunk_size", 0, 0); c > 0 {
-		w = c // Llama 4: attention in chunks, cached as a window is
-	}
-	if w == 0 || w >= m.MaxModelLen || !f.truth(v, "use_sliding_window", true) {
-		return
-	}
-	layers := m.Layers
-	if types := f.texts(v, "layer_types"); len(types) > 0 {
-		layers = 0
-		for _, t := range types {
-			if t != "full_attention" {
-				layers++
-			}
-		}
-	} else if p := f.whole(v, "sliding_window_pattern", 1, f.pattern(m)); p > 1 {
-		layers = m.Layers - m.Layers/p
-	} else if q := f.whole(v, "max_window_layers", 0, 0); q > 0 && v.given("use_sliding_window") != nil {
-		layers = m.Layers - min(q, m.Layers)
-	}
-	if layers > 0 {
-		m.SlidingWindow = &SlidingWindow{Window: units.Tokens(w), Layers: layers}
-	}
-}
-
-// pattern is every how many layers one looks at everything, where the config does not say it.
-func (f *file) pattern(m *Model) int {
-	switch m.Architecture {
-	case "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration":
-		return 6
-	case "Llama4ForConditionalGeneration":
-		return 4
-	case "Gemma2ForCausalLM", "GptOssForCausalLM":
-		return 2
-	}
-	return 1
-}
-
-// vision estimates the parameters of an image encoder from its shape: attention and MLP of each layer, patches,
-// positions and a two-layer projector.
-func (f *file) vision(root *value, m *Model) {
-	v := root.given("vision_config")
-	if v == nil || v.fields == nil {
-		return
-	}
-	h := f.whole(v, "hidden_size", 1, 0)
-	layers := f.whole(v, "num_hidden_layers", 1, f.whole(v, "depth", 1, 0))
-	inner := f.whole(v, "intermediate_size", 1, 4*h)
-	matrices := 2
-	if m.Architecture == "Mistral3ForConditionalGeneration" {
-		matrices = 3 // Pixtral's MLP is gated
-	}
-	patch := f.whole(v, "patch_size", 1, 14)
-	side := f.whole(v, "image_size", 1, 0) / patch
-	params := layers*(4*h*h+matrices*h*inner) + 3*patch*patch*h + side*side*h + h*m.HiddenSize + m.HiddenSize*m.HiddenSize
-	m.VisionParams = int64(params)
 }

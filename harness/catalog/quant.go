@@ -18,6 +18,12 @@ func (f *file) quantization(root, text *value, m *Model) {
 	method := f.text(v, "quant_method", "")
 	bits := f.whole(v, "bits", 1, f.whole(v, "w_bit", 1, 4))
 	group := f.whole(v, "group_size", -1, f.whole(v, "q_group_size", -1, 128))
+	if group == 0 {
+		f.fault(at(v, "group_size"), "group_size = 0, want -1 (one scale a channel) or more than 0")
+	}
+	if (method == "awq" || method == "gptq" || method == "auto-round") && bits != 4 && bits != 8 {
+		f.fault(at(v, "bits"), "bits = %d, want 4 or 8", bits)
+	}
 	switch method {
 	case "awq":
 		m.Quantization = &Quantization{Method: "awq", Bits: bits, GroupSize: max(0, group)}
@@ -104,4 +110,29 @@ func (f *file) compressed(v *value) *Quantization {
 		q.Method = "gptq-int8"
 	}
 	return q
+}
+
+// Stored is how the usual checkpoint of a method is stored; 16 bits for a method that is not known.
+func Stored(method string) Quantization {
+	switch q := (Quantization{Method: method}); method {
+	case "awq", "gptq-int4":
+		q.Bits, q.GroupSize = 4, 128
+		return q
+	case "gptq-int8":
+		q.Bits, q.GroupSize = 8, 128
+		return q
+	case "fp8", "w8a8":
+		q.Bits = 8
+		return q
+	case "bitsandbytes":
+		q.Bits, q.GroupSize = 4, 64
+		return q
+	case "mxfp4":
+		q.Bits, q.GroupSize = 4, 32
+		return q
+	case "nvfp4":
+		q.Bits, q.GroupSize = 4, 16
+		return q
+	}
+	return Quantization{}
 }

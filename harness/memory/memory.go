@@ -97,7 +97,7 @@ func ForFit(d deploy.Deployment, fit Fit) (Plan, error) {
 // certainty is what 90 of 100 start-ups of the kind are nearer than, as the backtest over 116 real ones measured it
 // on the rows that the figures were fitted to; versions later than any of those logs count double.
 func certainty(d deploy.Deployment) units.Bytes {
-	far := 0.15
+	far := 0.14
 	if m := d.Model; m.MoE != nil || m.MLA != nil || m.Multimodal || d.Engine.TensorParallelSize > 2 {
 		far = 0.3
 	}

@@ -55,21 +55,7 @@ func quantization(d deploy.Deployment) catalog.Quantization {
 	if q := d.Model.Quantization; q != nil && q.Method == d.Engine.Quantization {
 		return *q
 	}
-	switch method := d.Engine.Quantization; method {
-	case "awq", "gptq-int4":
-		return catalog.Quantization{Method: method, Bits: 4, GroupSize: 128}
-	case "gptq-int8":
-		return catalog.Quantization{Method: method, Bits: 8, GroupSize: 128}
-	case "fp8", "w8a8":
-		return catalog.Quantization{Method: method, Bits: 8}
-	case "bitsandbytes":
-		return catalog.Quantization{Method: method, Bits: 4, GroupSize: 64}
-	case "mxfp4":
-		return catalog.Quantization{Method: method, Bits: 4, GroupSize: 32}
-	case "nvfp4":
-		return catalog.Quantization{Method: method, Bits: 4, GroupSize: 16}
-	}
-	return catalog.Quantization{}
+	return catalog.Stored(d.Engine.Quantization)
 }
 
 func width(dtype string) units.Bytes {
