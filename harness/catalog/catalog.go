@@ -35,6 +35,7 @@ type Model struct {
 	Quantization  *Quantization  // of the checkpoint itself; nil for 16-bit weights
 	Multimodal    bool           // images enter beside the text
 	VisionParams  int64          // parameters of encoders that are loaded beside the language model
+	Image         *Image         // the largest one that the encoder takes; nil where it is not known
 }
 
 // MoE is what differs in the MLP of a mixture of experts.
@@ -46,6 +47,12 @@ type MoE struct {
 	SharedIntermediateSize int
 	DenseLayers            int // layers with a plain MLP of Model.IntermediateSize
 	ExpertBias             bool
+}
+
+// Image is one image, or one tile where images are cut into tiles.
+type Image struct {
+	Tokens int // that the language model sees
+	Values int // pixels of three colours
 }
 
 // MLA is the latent attention of DeepSeek models: one latent vector a token and layer is cached.

@@ -65,6 +65,21 @@ func (f *file) vision(root *value, m *Model) {
 	}
 	patch := f.whole(v, "patch_size", 1, 14)
 	side := f.whole(v, "image_size", 1, 0) / patch
+	if merged := f.merged(root, m, side); merged > 0 && side*side >= merged {
+		m.Image = &Image{Tokens: side * side / merged, Values: 3 * patch * side * patch * side}
+	}
 	params := layers*(4*h*h+matrices*h*inner) + 3*patch*patch*h + side*side*h + h*m.HiddenSize + m.HiddenSize*m.HiddenSize
 	m.VisionParams = int64(params)
+}
+
+// merged is how many patches become one token of the language model.
+func (f *file) merged(root *value, m *Model, side int) int {
+	switch m.Architecture {
+	case "Gemma3ForConditionalGeneration":
+		return side * side / f.whole(root, "mm_tokens_per_image", 1, 256)
+	case "Mistral3ForConditionalGeneration", "Llama4ForConditionalGeneration", "KimiVLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration":
+		merge := f.whole(root, "spatial_merge_size", 1, 2)
+		return merge * merge
+	}
+	return 1
 }

@@ -96,6 +96,15 @@ func TestSecondStart(t *testing.T) {
 	require.InDelta(t, 6.28-5.82, (second.KVCache - first.KVCache).GiB(), 0.05)
 }
 
+// What public logs print as the pass's peak on an H100 (llm-d-incubation/llm-d-planner, 0.19): images come first.
+func TestActivationOfModelsThatTakeImages(t *testing.T) {
+	for model, want := range map[string]float64{"gemma-3-4b-it": 3.89, "gemma-3-12b-it": 3.94, "gemma-3-27b-it": 3.99} {
+		p, err := memory.For(on(t, model, "h100-sxm", "0.19.0", deploy.Engine{GPUMemoryUtilization: 0.95, MaxModelLen: 8192}))
+		require.NoError(t, err)
+		require.InDelta(t, want, p.Activation.GiB(), 0.06, model)
+	}
+}
+
 // One L4 with and without the pass that 0.33 adds, of which a pull request measured the two caches (1,733,440 and
 // 1,710,928 tokens): the difference is the sampler's alone.
 func TestSamplingWithEveryParameter(t *testing.T) {

@@ -31,7 +31,25 @@ func (p planner) activation(s stage) units.Bytes {
 	} else {
 		peak += 2 * p.hidden() // what goes to the next stage
 	}
-	return max(peak+p.workspace(), p.autotuning(s))
+	return max(peak+p.workspace(), p.autotuning(s)) + p.images(s)
+}
+
+// images is what is alive during the pass because images came first: what the encoder made of as many as a step
+// may hold stays in its cache and, with the first runner, so do their pixels. What the encoder itself needs is over.
+func (p planner) images(s stage) units.Bytes {
+	if !p.d.Model.Multimodal || p.d.Runner == "V0" || !s.first {
+		return 0
+	}
+	tokens, image := p.d.Engine.MaxNumBatchedTokens, p.d.Model.Image
+	if image == nil {
+		return p.hidden()
+	}
+	images := max(1, tokens/image.Tokens)
+	made := times(images, image.Tokens, p.d.Model.HiddenSize) * width(p.d.Engine.DType)
+	if p.d.Runner == "V1" {
+		made += times(images, image.Values) * width(p.d.Engine.DType)
+	}
+	return made
 }
 
 // autotuning is the compiler's: before the pass, on a first start, Inductor times its kernels on arguments that it makes
