@@ -13,6 +13,7 @@ const (
 	nonTorchWide
 	nonTorchV2
 	nonTorchV2Small
+	keptV2
 	tensorPCIe
 	tensorNVLink
 	tensorFused
@@ -48,6 +49,7 @@ func Figures() [figures]Figure {
 		nonTorchWide:    {"non-torch, compute capability 9 or 10 from 0.17", 0.25, "GiB", "c080 c185 c211 c213 c222", ""},
 		nonTorchV2:      {"non-torch, runner V2, compute capability 9", 0.22, "GiB", "h100 q05 q7 q14 7b_awq", ""},
 		nonTorchV2Small: {"non-torch, runner V2, compute capability other than 9", 0.12, "GiB", "c144 c145 c149", ""},
+		keptV2:          {"small buffers and segments that are not given back, runner V2, compute capability 9, counted from 0.27 to 0.32", 0.11, "GiB", "h100 q05 q7 q14 7b_awq (free memory before and after the pass, less weights, non-torch and the sampler's counts)", ""},
 		tensorPCIe:      {"tensor parallel over PCIe", 0.06, "GiB", "c003 c008 c117", ""},
 		tensorNVLink:    {"tensor parallel over NVLink to 0.16", 0.43, "GiB", "c086 c088", ""},
 		tensorFused:     {"tensor parallel with fused all-reduce from 0.17", 1.82, "GiB", "c195 c212 c219 c171", ""},

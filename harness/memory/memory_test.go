@@ -96,6 +96,25 @@ func TestSecondStart(t *testing.T) {
 	require.InDelta(t, 6.28-5.82, (second.KVCache - first.KVCache).GiB(), 0.05)
 }
 
+// Logs of 0.26 on an H100 print the device's free memory before and after the pass too, from which 0.27 would count:
+// 72.84 GiB less what was consumed and the peak above it (the 32 MiB that cuBLAS keeps are in both).
+func TestCountedByFreeMemory(t *testing.T) {
+	for _, c := range []struct {
+		model        string
+		engine       deploy.Engine
+		after, peaks float64
+	}{
+		{"Qwen2.5-0.5B-Instruct", deploy.Engine{}, 76.77, 0.34},
+		{"Qwen2.5-7B-Instruct", deploy.Engine{}, 63.45, 1.13},
+		{"Qwen2.5-7B-Instruct", deploy.Engine{Quantization: "awq", MaxModelLen: 4096}, 72.33, 1.13},
+		{"Qwen2.5-14B-Instruct", deploy.Engine{}, 50.11, 1.61},
+	} {
+		p, err := memory.For(on(t, c.model, "h100-sxm", "0.27.0", c.engine))
+		require.NoError(t, err)
+		require.InDelta(t, 72.84-(78.66-c.after)-(c.peaks-0.03), p.KVCache.GiB(), 0.06, c.model)
+	}
+}
+
 // What public logs print as the pass's peak on an H100 (llm-d-incubation/llm-d-planner, 0.19): images come first.
 func TestActivationOfModelsThatTakeImages(t *testing.T) {
 	for model, want := range map[string]float64{"gemma-3-4b-it": 3.89, "gemma-3-12b-it": 3.94, "gemma-3-27b-it": 3.99} {

@@ -147,6 +147,8 @@ func (p planner) nonTorch(s stage) units.Bytes {
 		base = f[nonTorchSmall]
 	case d.Runner == "V2" && d.GPU.Capability != "9.0":
 		base = f[nonTorchV2Small]
+	case d.Runner == "V2" && counted(d) && !v.AtLeast(33, 0): // whose pass gives its segments back
+		base = f[nonTorchV2] + f[keptV2]
 	case d.Runner == "V2":
 		base = f[nonTorchV2]
 	case wide && v.AtLeast(17, 0):
