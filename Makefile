@@ -27,7 +27,7 @@ run: ## run all six phases on the simulated backend, print their tables, write r
 
 reports: # hold the models against measured runs, beside the suites' results; a case out of bounds is a result, not an error
 	@mkdir -p $(OUT)/results/backtest && $(GO) build -o $(OUT)/symbiote ./harness/cmd/symbiote
-	@cd harness/backtest/testdata && for kind in "serving replay/h100.jsonl replay/h100-http.jsonl" "memory starts-h100.csv"; do \
+	@cd harness/backtest/testdata && for kind in "serving replay/h100.jsonl replay/h100-http.jsonl replay/h200.jsonl" "memory starts-h100.csv"; do \
 		$(abspath $(OUT))/symbiote backtest -json $$kind >$(abspath $(OUT))/results/backtest/$${kind%% *}.json || test $$? = 1; done
 	@$(OUT)/symbiote report -in $(OUT)/results -out $(OUT)
 

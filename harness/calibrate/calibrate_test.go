@@ -134,6 +134,21 @@ func TestStepsAreHeldOutByRun(t *testing.T) {
 	require.ErrorContains(t, err, "want at least 3")
 }
 
+// What a profile without measurements of its own says of the GPU is nearer than it promises, on runs that are shipped.
+func TestADerivedProfileKeepsWhatItSays(t *testing.T) {
+	runs, err := ReadRuns("../../fixtures/calibration/h200")
+	require.NoError(t, err)
+	g, err := fixtures.GPU("h200-sxm")
+	require.NoError(t, err)
+	n, pct := gpuError(runs, h100(t).GPU.Derive(g))
+	require.Greater(t, n, 200)
+	require.Less(t, pct, 3.0, "the datasheet with the H100's shares")
+	fitted, err := steptime.GPUProfile(g)
+	require.NoError(t, err)
+	_, pct = gpuError(runs, fitted)
+	require.Less(t, pct, 1.5, "fitted on other servers")
+}
+
 func TestStepsSayWhatTheyComputed(t *testing.T) {
 	r := Run{Blocks: 1000}
 	r.Deployment.Engine.BlockSize = 16

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -31,7 +32,7 @@ type Fit struct {
 	Start  json.RawMessage `json:"start,omitempty"` // figures of the profiles to begin with: {"gpu": {…}, "host": {…}}
 	Tables string          `json:"tables"`          // folder and prefix of kernel tables
 	Model  string          `json:"model"`           // whose layers the tables time; empty = kernels by shape
-	Steps  string          `json:"steps"`           // folder of runs with their engine steps
+	Steps  []string        `json:"steps"`           // folders of runs with their engine steps
 	Logs   []Log           `json:"logs"`            // servers' logs of their engine steps
 	Runs   []string        `json:"runs"`            // files of runs to replay
 	Filter string          `json:"filter"`          // only runs whose id matches
@@ -116,7 +117,7 @@ func (b *Book) Run(f Fit, data string, replay Replay) (Outcome, error) {
 			failed = errors.Join(failed, err)
 			return meanAbs(ratios)
 		}
-	case f.Steps != "":
+	case len(f.Steps) > 0:
 		runs, err := f.measured(data)
 		if err != nil {
 			return out, err
@@ -150,9 +151,13 @@ func (b *Book) derive() {
 
 // measured reads the runs whose engine steps a fit is held against.
 func (f Fit) measured(data string) ([]Run, error) {
-	runs, err := ReadRuns(filepath.Join(data, f.Steps))
-	if err != nil {
-		return nil, err
+	var runs []Run
+	for _, folder := range f.Steps {
+		read, err := ReadRuns(beside(data, folder))
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, read...)
 	}
 	for _, l := range f.Logs {
 		d, err := deploy.DecodeJSON(l.File, l.Deployment)
@@ -169,9 +174,17 @@ func (f Fit) measured(data string) ([]Run, error) {
 		runs = append(runs, read...)
 	}
 	if len(runs) == 0 {
-		return nil, fmt.Errorf("calibrate: %s: no run with engine steps", f.Steps)
+		return nil, fmt.Errorf("calibrate: %v: no run with engine steps", f.Steps)
 	}
 	return runs, nil
+}
+
+// beside finds what a recipe names: ours lies in the repository, others' in the folder data.
+func beside(data, name string) string {
+	if _, err := os.Stat(name); err == nil {
+		return name
+	}
+	return filepath.Join(data, name)
 }
 
 // fit searches the free figures.
