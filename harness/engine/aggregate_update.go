@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"slices"
 
 	"github.com/testing-symbiote/symbiote/harness/units"
@@ -148,6 +149,17 @@ func (a *aggregate) Used() (used, total units.Blocks) {
 type endHeap []end
 
 func (e *end) before(o *end) bool { return e.at < o.at || e.at == o.at && e.seq < o.seq }
+
+// next is the first call after which somebody leaves.
+func (h *endHeap) next() int {
+	for len(*h) > 0 && !(*h)[0].valid() {
+		h.pop()
+	}
+	if len(*h) == 0 {
+		return math.MaxInt
+	}
+	return (*h)[0].at
+}
 
 func (h *endHeap) push(e end) {
 	*h = append(*h, e)

@@ -1,6 +1,8 @@
 package engine
 
-import "github.com/testing-symbiote/symbiote/harness/units"
+import (
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
 
 // coast takes turns and results in which nothing changes but the decodes' length: no request comes, goes, or is in its
 // prompt, and blocks are there for all. It leaves what takeTurn and takeResult would leave, and tells what they would tell.
@@ -10,11 +12,11 @@ func (e *Engine) coast(to units.Time) bool {
 	if !ok || len(e.flight) != e.depth-1 || len(e.cancels) > 0 {
 		return false
 	}
-	last := a.plainUntil()
+	g := glide{Engine: e, a: a, next: &e.alike, old: &e.alike, to: to, arrives: units.Never}
+	last := g.plan()
 	if last <= a.calls {
 		return false
 	}
-	g := glide{Engine: e, a: a, next: &e.alike, old: &e.alike, to: to, arrives: units.Never}
 	if e.intake.len() > 0 {
 		g.arrives = e.intake.next()
 	}
@@ -25,7 +27,10 @@ func (e *Engine) coast(to units.Time) bool {
 	w := &g.next.Work
 	w.Decodes, w.Tokens, w.Sampled, w.Running = a.decodes, units.Tokens(a.decodes), a.decodes, a.running
 	for most := min(last, begin+manyEvents); a.calls < most && e.core <= to && e.core < g.arrives; {
-		w.DecodeContext = units.Tokens(a.base + int64(a.decodes)*int64(a.calls+1))
+		w.DecodeContext, w.Finishing = units.Tokens(a.base+int64(a.decodes)*int64(a.calls+1)), 0
+		if a.calls == g.plain {
+			w.Finishing = 1
+		}
 		e.timer.Step(w, &g.next.cost)
 		if !g.leap(most-a.calls) && !g.step() {
 			break
@@ -48,6 +53,7 @@ type glide struct {
 	*Engine
 	a           *aggregate
 	next, old   *Batch     // the step that a turn begins, and the one whose result it takes: with async scheduling the one before
+	plain       int        // the last call in which nobody's last token is scheduled
 	to, arrives units.Time // results up to here, turns before then
 }
 
@@ -79,7 +85,15 @@ func (g *glide) step() bool {
 	e.events = append(e.events, Event{Kind: Step, At: e.core, Seen: seen, Tokens: g.next.Work.Tokens, Count: a.decodes, Steps: 1, Gap: seen.Sub(e.lastSeen)})
 	e.lastSeen = seen
 	g.old.end, g.old.cost = end, g.next.cost
+	g.finish()
 	return true
+}
+
+// finish notes whose last token the call just made has scheduled.
+func (g *glide) finish() {
+	if g.a.calls > g.plain {
+		g.a.ending.push(g.a.ends.pop())
+	}
 }
 
 // A rhythm is how results follow each other: each gap after the one before, and the gap grows by rise from one to the next.
@@ -135,7 +149,7 @@ func (g *glide) rhythm() (r rhythm, ok bool) {
 // Only the blocks are counted call by call, because each phase has its own number of decodes.
 func (g *glide) leap(most int) bool {
 	e, a, c, context := g.Engine, g.a, &g.next.cost, g.next.Work.DecodeContext
-	if c.UpTo < context {
+	if c.UpTo < context || a.calls == g.plain {
 		return false
 	}
 	r, ok := g.rhythm()
@@ -148,6 +162,9 @@ func (g *glide) leap(most int) bool {
 	n := r.until(g.to, most)
 	if n > 1 && g.arrives < units.Never {
 		n = 1 + r.until(g.arrives.Add(-c.Update-1), n-1)
+	}
+	if a.calls+n > g.plain && !g.finishes(&r, n) {
+		n--
 	}
 	if n = g.takeBlocks(&r, n); n == 0 {
 		return false
@@ -165,8 +182,22 @@ func (g *glide) leap(most int) bool {
 	}
 	e.core = result.Add(c.Update)
 	g.tell(&r, n)
-	g.old.end = e.gpu
+	if g.old.end = e.gpu; a.calls > g.plain {
+		g.old.cost = e.final
+	}
+	g.finish()
 	return true
+}
+
+// finishes says whether the last of n steps, in which somebody's last token is computed, goes by the rhythm too. What its
+// result costs is another matter.
+func (g *glide) finishes(r *rhythm, n int) bool {
+	w, c, f := &g.next.Work, &g.next.cost, &g.final
+	before := w.DecodeContext
+	w.DecodeContext, w.Finishing = before+units.Tokens((n-1)*w.Decodes), 1
+	g.timer.Step(w, f)
+	w.DecodeContext, w.Finishing = before, 0
+	return f.GPU == c.GPU+r.rise*units.Span(n-1) && f.Schedule == c.Schedule && f.Launch == c.Launch
 }
 
 // takeBlocks takes the blocks of the next n calls, each when its turn comes, and returns for how many there are enough.
@@ -214,8 +245,10 @@ func (g *glide) tell(r *rhythm, n int) {
 	}
 }
 
-// plainUntil is the last call up to which nothing changes but the decodes' length, if blocks last.
-func (a *aggregate) plainUntil() int {
+// plan sets plain and returns the last call of the stretch, if blocks last: plain, or the one after it, if that schedules the last token
+// of one request. None if even the next call, or a result that is still to come, is not of this kind.
+func (g *glide) plan() int {
+	a := g.a
 	if a.partial != nil || a.decodes == 0 || a.Waiting() > 0 && !a.blocked {
 		return 0
 	}
@@ -230,14 +263,10 @@ func (a *aggregate) plainUntil() int {
 		}
 		a.ending.pop()
 	}
-	last := int(^uint(0) >> 1)
-	for _, h := range []*endHeap{&a.ends, &a.stops} {
-		for len(*h) > 0 && !(*h)[0].valid() {
-			h.pop()
-		}
-		if len(*h) > 0 {
-			last = min(last, (*h)[0].at-1)
-		}
+	stop, end := a.stops.next(), a.ends.next()
+	g.plain = min(stop, end) - 1
+	if h := a.ends; g.depth > 1 && end <= stop && (len(h) < 2 || h[1].at > end) && (len(h) < 3 || h[2].at > end) {
+		return g.plain + 1
 	}
-	return last
+	return g.plain
 }
