@@ -82,7 +82,8 @@ func (g *glide) step() bool {
 	e.now = max(e.now, result)
 	e.core = result.Add(g.old.cost.Update)
 	seen := e.front.hand(e.core, &g.old.cost, a.decodes)
-	e.events = append(e.events, Event{Kind: Step, At: e.core, Seen: seen, Tokens: g.next.Work.Tokens, Count: a.decodes, Steps: 1, Gap: seen.Sub(e.lastSeen)})
+	ev := e.tell(Step, e.core)
+	ev.Seen, ev.Steps, ev.Tokens, ev.Gap, ev.Count = seen, 1, g.next.Work.Tokens, seen.Sub(e.lastSeen), a.decodes
 	e.lastSeen = seen
 	g.old.end, g.old.cost = end, g.next.cost
 	g.finish()
@@ -181,7 +182,7 @@ func (g *glide) leap(most int) bool {
 		e.gpu = r.first.Add(busy)
 	}
 	e.core = result.Add(c.Update)
-	g.tell(&r, n)
+	g.told(&r, n)
 	if g.old.end = e.gpu; a.calls > g.plain {
 		g.old.cost = e.final
 	}
@@ -207,13 +208,12 @@ func (g *glide) takeBlocks(r *rhythm, n int) int {
 	at, next, gap := e.core, r.first.Add(g.next.cost.Update), r.gap
 	var moment wide
 	for i := range n {
-		if k := int(a.phases[phase]); k > 0 {
-			if need += k; need > a.free.free {
-				need, n = need-k, i
-				break
-			}
-			moment.add(uint64(k), at)
+		k := int(a.phases[phase])
+		if need += k; need > a.free.free {
+			need, n = need-k, i
+			break
 		}
+		moment.add(uint64(k), at)
 		at, next, gap = next, next.Add(gap), gap+r.rise
 		if phase++; phase == len(a.phases) {
 			phase = 0
@@ -226,22 +226,22 @@ func (g *glide) takeBlocks(r *rhythm, n int) int {
 	return n
 }
 
-// tell tells of n results in a rhythm, as one event, or two if the first one's predecessor was out of it.
-func (g *glide) tell(r *rhythm, n int) {
-	e := g.Engine
-	first := r.first.Add(g.next.cost.Update)
+// told tells of n results in a rhythm, as one event, or two if the first one's predecessor was out of it.
+func (g *glide) told(r *rhythm, n int) {
+	e, tokens := g.Engine, g.next.Work.Tokens
 	seen := e.front.hand(e.core, &g.next.cost, g.a.decodes) // it keeps up: what came before left no trace
 	delay := seen.Sub(e.core)
-	ev := Event{Kind: Step, At: first, Seen: first.Add(delay), Steps: 1, Tokens: g.next.Work.Tokens, Count: g.a.decodes, Gap: first.Add(delay).Sub(e.lastSeen)}
+	first := r.first.Add(g.next.cost.Update)
+	gap, last := first.Add(delay).Sub(e.lastSeen), r.gap+r.rise*units.Span(n-2)
 	e.lastSeen = seen
-	last := r.gap + r.rise*units.Span(n-2)
-	if n == 1 || ev.Gap+r.rise != r.gap {
-		e.events = append(e.events, ev)
+	if n == 1 || gap+r.rise != r.gap {
+		ev := e.tell(Step, first)
+		ev.Seen, ev.Steps, ev.Tokens, ev.Gap, ev.Count = first.Add(delay), 1, tokens, gap, g.a.decodes
 		n--
 	}
 	if n > 0 {
-		ev.At, ev.Seen, ev.Steps, ev.Gap, ev.Rise = e.core, seen, int32(n), last, r.rise
-		e.events = append(e.events, ev)
+		ev := e.tell(Step, e.core)
+		ev.Seen, ev.Steps, ev.Tokens, ev.Gap, ev.Rise, ev.Count = seen, int32(n), tokens, last, r.rise, g.a.decodes
 	}
 }
 

@@ -214,7 +214,8 @@ func (e *Engine) takeResult() {
 	if regular > 0 || len(outputs) > 0 {
 		e.deliver(at, b, regular, outputs)
 	} else if b.Work.Tokens > 0 {
-		e.events = append(e.events, Event{Kind: Step, At: at, Steps: 1, Tokens: b.Work.Tokens})
+		ev := e.tell(Step, at)
+		ev.Steps, ev.Tokens = 1, b.Work.Tokens
 	}
 }
 
@@ -232,32 +233,46 @@ func (e *Engine) rest(t units.Time) units.Time {
 func (e *Engine) deliver(at units.Time, b *Batch, regular int, outputs []Output) {
 	e.turn++
 	seen := e.front.hand(at, &b.cost, regular+len(outputs))
-	step := Event{Kind: Step, At: at, Seen: seen, Steps: 1, Tokens: b.Work.Tokens, Gap: seen.Sub(e.lastSeen), Count: regular}
-	for _, o := range outputs {
+	gap := seen.Sub(e.lastSeen)
+	for i := range outputs {
+		o := &outputs[i]
 		m := o.mark
-		ev := Event{At: at, Seen: seen, Request: o.ID, Tokens: o.Number}
+		kind, late := Token, gap
 		switch {
 		case o.regular: // counted in the batch
-			ev.Kind = Token
 		case m.turn == 0:
-			ev.Kind = First
+			kind, late = First, 0
 		case m.turn < e.turn-1:
-			ev.Kind, ev.Gap = Late, seen.Sub(m.seen)
+			kind, late = Late, seen.Sub(m.seen)
 		default:
-			step.Count++
-			ev.Kind, ev.Gap = Token, step.Gap
+			regular++
 		}
-		if ev.Kind != Token || e.every {
-			e.events = append(e.events, ev)
+		if kind != Token || e.every {
+			ev := e.tell(kind, at)
+			ev.Seen, ev.Request, ev.Tokens, ev.Gap = seen, o.ID, o.Number, late
 		}
 		if o.Reason != NotFinished {
 			e.answered = true
-			e.events = append(e.events, Event{Kind: Finished, At: at, Seen: seen, Request: o.ID, Tokens: o.Number, Reason: o.Reason})
+			ev := e.tell(Finished, at)
+			ev.Seen, ev.Request, ev.Tokens, ev.Reason = seen, o.ID, o.Number, o.Reason
 		}
 		m.turn, m.seen = e.turn, seen
 	}
 	e.lastSeen = seen
-	e.events = append(e.events, step)
+	ev := e.tell(Step, at)
+	ev.Seen, ev.Steps, ev.Tokens, ev.Gap, ev.Count = seen, 1, b.Work.Tokens, gap, regular
+}
+
+// tell adds an event, which the caller completes in its place.
+func (e *Engine) tell(kind Kind, at units.Time) *Event {
+	n := len(e.events)
+	if n == cap(e.events) {
+		e.events = slices.Grow(e.events, 64+n)
+	}
+	e.events = e.events[:n+1]
+	ev := &e.events[n]
+	*ev = Event{Kind: kind, At: at}
+	return ev
 }
 
 // drain gives the scheduler all requests that reached the core by now.
@@ -265,7 +280,8 @@ func (e *Engine) drain(t units.Time) {
 	for e.intake.len() > 0 && e.intake.next() <= t {
 		r, _ := e.intake.pop()
 		e.s.add(r)
-		e.events = append(e.events, Event{Kind: Queued, At: t, Request: r.ID, Tokens: r.Prompt})
+		ev := e.tell(Queued, t)
+		ev.Request, ev.Tokens = r.ID, r.Prompt
 	}
 }
 
@@ -275,14 +291,16 @@ func (e *Engine) note(t units.Time, b *Batch) {
 		if p.mark != nil {
 			p.mark.turn, p.mark.seen = e.turn, e.lastSeen
 		}
-		e.events = append(e.events, Event{Kind: Preempted, At: t, Request: p.ID, Tokens: p.Computed})
+		ev := e.tell(Preempted, t)
+		ev.Request, ev.Tokens = p.ID, p.Computed
 	}
 	for _, a := range b.Admitted {
 		kind := Admitted
 		if a.Resumed {
 			kind = Resumed
 		}
-		e.events = append(e.events, Event{Kind: kind, At: t, Request: a.ID, Tokens: a.Hits})
+		ev := e.tell(kind, t)
+		ev.Request, ev.Tokens = a.ID, a.Hits
 	}
 }
 
@@ -293,7 +311,8 @@ func (e *Engine) applyCancels(t units.Time) {
 			gone = e.intake.remove(id)
 		}
 		if gone {
-			e.events = append(e.events, Event{Kind: Cancelled, At: t, Request: id, Reason: Abort})
+			ev := e.tell(Cancelled, t)
+			ev.Request, ev.Reason = id, Abort
 		}
 	}
 	e.cancels = e.cancels[:0]
