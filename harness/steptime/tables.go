@@ -27,16 +27,16 @@ func (m *model) tabulate(d deploy.Deployment) {
 	for i := 1; i < len(m.coarse); i++ {
 		m.coarse[i] = all(float64(i * coarseStep))
 	}
-	m.sample, m.pieces = make([]units.Span, seqs+1), make([][len(bends)]piece, seqs+1)
-	m.pieces[0][0].upTo = endless
-	for n := 1; n <= seqs; n++ {
-		m.sample[n] = units.Seconds(k.sample(float64(n)))
-		m.pieces[n] = envelope(k.decode(float64(n)))
-	}
+	m.graphs = graphsOf(d)
 	m.attention = units.Seconds(k.fixedAttention())
 	m.kilopairs = units.Seconds(1024 * k.pairTime())
 	m.extraKeys = int64(k.fit.Attention.ExtraKeys)
-	m.graphs = graphsOf(d)
+	m.sample, m.decodes = make([]units.Span, seqs+1), make([]decodes, seqs+1)
+	m.decodes[0].pieces[0].upTo = endless
+	for n := 1; n <= seqs; n++ {
+		m.sample[n] = units.Seconds(k.sample(float64(n)))
+		m.decodes[n] = decodes{m.linear(n) + m.sample[n] + m.attention, envelope(k.decode(float64(n)))}
+	}
 }
 
 // envelope is the largest of some lines, given by rising slope, from left to right and in picoseconds: each holds up to
@@ -112,18 +112,19 @@ func (t Timer) Step(w *engine.Work, into *engine.Cost) {
 		into.Deliver = h.deliverStep + h.deliverToken*units.Span(w.Sampled) + h.deliverFinished*units.Span(w.Finishing)
 	}
 	into.Schedule, into.Launch, into.Update, into.Write = h.prepare(w), h.launching(w, m.graphs), h.update(w), h.writeToken*units.Span(w.Sampled)
-	into.GPU = t.GPU(w)
-	p := m.decode(w)
-	into.PerContext, into.UpTo = p.slope, p.upTo
+	p := m.piece(w)
+	into.GPU, into.PerContext, into.UpTo = m.gpu(w, p), p.slope, p.upTo
 }
 
 // GPU returns how long the GPU computes one step.
-func (t Timer) GPU(w *engine.Work) units.Span {
-	m, rows := t.model, int(w.Tokens)
-	if rows <= m.graphs.largest {
-		rows = int(m.graphs.padded[rows])
+func (t Timer) GPU(w *engine.Work) units.Span { return t.gpu(w, t.piece(w)) }
+
+// gpu is GPU, given the piece that holds for the step's decodes.
+func (m *model) gpu(w *engine.Work, p *piece) units.Span {
+	if n := w.Decodes; w.Tokens == units.Tokens(n) && w.Sampled == n && n < len(m.decodes) {
+		return m.decodes[n].alone + p.at(w.DecodeContext)
 	}
-	return m.linear(rows) + m.sampling(w.Sampled) + m.attend(w)
+	return m.linear(int(w.Tokens)) + m.sampling(w.Sampled) + m.attend(w, p)
 }
 
 // Intake returns what the front end spends on a request before the scheduler sees it, and how many passes over the
@@ -135,8 +136,11 @@ func (t Timer) Intake(prompt units.Tokens) (units.Span, int) {
 // Connection returns what passes between client and front end, both ways, without keeping either busy.
 func (t Timer) Connection() units.Span { return t.launch.connection }
 
-// linear returns the time of what depends on the number of rows alone.
+// linear returns the time of what depends on the number of tokens alone.
 func (m *model) linear(rows int) units.Span {
+	if rows <= m.graphs.largest {
+		rows = int(m.graphs.padded[rows])
+	}
 	if rows < fine {
 		return m.rows[rows]
 	}
@@ -152,10 +156,10 @@ func (m *model) sampling(rows int) units.Span { return m.sample[min(rows, len(m.
 
 // attend returns the time of a step's attention: decodes by their summed context, each chunk of a prompt by its
 // pairs of query and key.
-func (m *model) attend(w *engine.Work) units.Span {
+func (m *model) attend(w *engine.Work, p *piece) units.Span {
 	sum := m.attention
 	if w.Decodes > 0 {
-		sum += m.decode(w).at(w.DecodeContext)
+		sum += p.at(w.DecodeContext)
 	}
 	for _, c := range w.Chunks {
 		sum += m.kilopairs * units.Span(pairs(int64(c.Tokens), int64(c.Context), m.extraKeys)) / 1024
@@ -163,9 +167,9 @@ func (m *model) attend(w *engine.Work) units.Span {
 	return sum
 }
 
-// decode returns the piece that holds for a step's decodes.
-func (m *model) decode(w *engine.Work) *piece {
-	e := &m.pieces[min(w.Decodes, len(m.pieces)-1)]
+// piece returns the one that holds for a step's decodes.
+func (m *model) piece(w *engine.Work) *piece {
+	e := &m.decodes[min(w.Decodes, len(m.decodes)-1)].pieces
 	i := 0
 	for w.DecodeContext > e[i].upTo {
 		i++

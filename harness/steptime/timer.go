@@ -21,14 +21,20 @@ type model struct {
 	host    Host
 	launch  launches
 
-	rows      []units.Span        // linear, elementwise and all-reduce by tokens, [0..fine)
-	coarse    []units.Span        // the same every coarseStep tokens
-	sample    []units.Span        // lm_head and sampling by sampled rows
-	pieces    [][len(bends)]piece // decode attention by decodes
-	attention units.Span          // the attention kernels' fixed time
-	kilopairs units.Span          // 1,024 pairs of query and key of a prompt
-	extraKeys int64               // keys that every prompt token sees beyond its own
+	rows      []units.Span // linear, elementwise and all-reduce by tokens, [0..fine)
+	coarse    []units.Span // the same every coarseStep tokens
+	sample    []units.Span // lm_head and sampling by sampled rows
+	decodes   []decodes    // by their number
+	attention units.Span   // the attention kernels' fixed time
+	kilopairs units.Span   // 1,024 pairs of query and key of a prompt
+	extraKeys int64        // keys that every prompt token sees beyond its own
 	graphs    graphs
+}
+
+// decodes is what so many decodes cost the GPU in a step.
+type decodes struct {
+	alone  units.Span        // apart from the context, if the step has nothing else
+	pieces [len(bends)]piece // of their attention
 }
 
 // piece is a line in picoseconds, which holds up to a context.
