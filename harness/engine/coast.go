@@ -12,11 +12,11 @@ func (e *Engine) coast(to units.Time) bool {
 	if !ok || len(e.flight) != e.depth-1 || len(e.cancels) > 0 {
 		return false
 	}
-	g := glide{Engine: e, a: a, next: &e.alike, old: &e.alike, to: to, arrives: units.Never}
-	last := g.plan()
+	plain, last := a.plan()
 	if last <= a.calls {
 		return false
 	}
+	g := glide{Engine: e, a: a, next: &e.alike, old: &e.alike, plain: plain, to: to, arrives: units.Never}
 	if e.intake.len() > 0 {
 		g.arrives = e.intake.next()
 	}
@@ -245,28 +245,28 @@ func (g *glide) told(r *rhythm, n int) {
 	}
 }
 
-// plan sets plain and returns the last call of the stretch, if blocks last: plain, or the one after it, if that schedules the last token
-// of one request. None if even the next call, or a result that is still to come, is not of this kind.
-func (g *glide) plan() int {
-	a := g.a
+// plan returns the last call up to which nothing changes but the decodes' length, if blocks last, and the one after it if that
+// only schedules the last token of one request. They are none if the next call, or a result that is still to come, is not of
+// this kind.
+func (a *aggregate) plan() (plain, last int) {
 	if a.partial != nil || a.decodes == 0 || a.Waiting() > 0 && !a.blocked {
-		return 0
+		return 0, 0
 	}
 	for _, f := range a.flights {
-		if len(f.singles)+len(f.stale)+f.dropped > 0 || f.decodes != a.decodes {
-			return 0
+		if f.decodes != a.decodes || len(f.singles)+len(f.stale)+f.dropped > 0 {
+			return 0, 0
 		}
 	}
 	for a.ending.len() > 0 {
 		if a.ending.front().valid() {
-			return 0
+			return 0, 0
 		}
 		a.ending.pop()
 	}
 	stop, end := a.stops.next(), a.ends.next()
-	g.plain = min(stop, end) - 1
-	if h := a.ends; g.depth > 1 && end <= stop && (len(h) < 2 || h[1].at > end) && (len(h) < 3 || h[2].at > end) {
-		return g.plain + 1
+	plain = min(stop, end) - 1
+	if h := a.ends; a.depth > 1 && end <= stop && (len(h) < 2 || h[1].at > end) && (len(h) < 3 || h[2].at > end) {
+		return plain, plain + 1
 	}
-	return g.plain
+	return plain, plain
 }

@@ -28,7 +28,17 @@ type GapCount struct {
 }
 
 // Add records gap n times.
-func (g *Gaps) Add(gap units.Span, n int64) { g.AddRising(gap, 0, 1, n) }
+func (g *Gaps) Add(gap units.Span, n int64) {
+	g.Count += n
+	g.Sum += gap * units.Span(n)
+	g.Max = max(g.Max, gap)
+	if g.bars == nil {
+		g.keep(gap, n)
+		return
+	}
+	bar, _ := barOf(gap)
+	g.count(bar, n)
+}
 
 // AddRising records steps gaps, n times each, of which each is longer than the one before by rise ≥ 0. In a histogram that
 // costs as much as the bars they fall into.

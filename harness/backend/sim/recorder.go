@@ -137,7 +137,10 @@ func (c *recorder) event(e *engine.Event) (int, bool) {
 	case engine.Queued:
 		return 0, false
 	case engine.Step:
-		if e.Count > 0 {
+		switch {
+		case e.Steps == 1 && e.Count > 0:
+			c.run.Gaps.Add(e.Gap, int64(e.Count))
+		case e.Count > 0:
 			c.run.Gaps.AddRising(e.Gap-e.Rise*units.Span(e.Steps-1), e.Rise, int(e.Steps), int64(e.Count))
 		}
 		c.last = max(c.last, e.Seen, e.At)
