@@ -24,6 +24,9 @@ type draw struct {
 	*rand.Rand
 	spare    float64 // second number of the last normal pair
 	hasSpare bool
+
+	logNormal LogNormal // the last one that was drawn from …
+	mu, sigma float64   // … and its logarithm's mean and standard deviation
 }
 
 func newDraw(seed, stream uint64) *draw {
@@ -97,8 +100,8 @@ func ln(x float64) float64 {
 	s := (m - 1) / (m + 1)
 	z := float64(s * s)
 	sum := 0.0
-	for n := 23; n >= 1; n -= 2 {
-		sum = float64(sum*z) + 1/float64(n)
+	for _, c := range [...]float64{1.0 / 23, 1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3, 1} {
+		sum = float64(sum*z) + c
 	}
 	return float64(float64(k)*ln2Hi) + (float64(2*float64(s*sum)) + float64(float64(k)*ln2Lo))
 }

@@ -49,10 +49,12 @@ type LogNormal struct {
 }
 
 func (l LogNormal) draw(d *draw) units.Tokens {
-	ratio := l.SD / l.Mean
-	variance := ln(1 + float64(ratio*ratio)) // of the logarithm
-	mu := ln(l.Mean) - float64(variance/2)
-	x := exp(mu + float64(math.Sqrt(variance)*d.normal()))
+	if d.logNormal != l {
+		ratio := l.SD / l.Mean
+		variance := ln(1 + float64(ratio*ratio))
+		d.logNormal, d.mu, d.sigma = l, ln(l.Mean)-float64(variance/2), math.Sqrt(variance)
+	}
+	x := exp(d.mu + float64(d.sigma*d.normal()))
 	return min(max(units.Tokens(math.Round(min(x, float64(l.Max)))), l.Min), l.Max)
 }
 
