@@ -132,17 +132,15 @@ func (a *aggregate) Abort(id RequestID) bool {
 
 func (a *aggregate) HasWork() bool   { return a.Unfinished() > 0 || a.unsent }
 func (a *aggregate) Unfinished() int { return len(a.requests) + a.queued.len() }
-func (a *aggregate) Running() int    { return a.running }
 func (a *aggregate) Waiting() int    { return a.waiting.len() + a.queued.len() }
+func (a *aggregate) now() (running, waiting int, used units.Blocks) {
+	return a.running, a.Waiting(), a.cfg.NumBlocks - 1 - units.Blocks(a.free.free)
+}
+
 func (a *aggregate) Counters() Counters {
 	c := a.stats
 	c.Evictions = a.free.evicts
 	return c
-}
-
-func (a *aggregate) Used() (used, total units.Blocks) {
-	total = a.cfg.NumBlocks - 1
-	return total - units.Blocks(a.free.free), total
 }
 
 // endHeap is a binary heap of ends, earliest first, then in order of admission.

@@ -51,9 +51,7 @@ type core interface {
 	Unfinished() int
 	Schedule() *Batch
 	Update(*Batch) []Output
-	Running() int
-	Waiting() int
-	Used() (used, total units.Blocks)
+	now() (running, waiting int, used units.Blocks)
 	Counters() Counters
 }
 
@@ -320,16 +318,16 @@ func (e *Engine) applyCancels(t units.Time) {
 
 // measure notes the gauges at an instant at which they may have changed.
 func (e *Engine) measure(t units.Time) {
-	used, _ := e.s.Used()
-	e.gauge.Running.set(t, e.s.Running())
-	e.gauge.Waiting.set(t, e.s.Waiting())
+	running, waiting, used := e.s.now()
+	e.gauge.Running.set(t, running)
+	e.gauge.Waiting.set(t, waiting)
 	e.gauge.Used.set(t, int(used))
 }
 
 // Gauge returns the state after the last move of the clock.
 func (e *Engine) Gauge() Gauge {
 	g := e.gauge
-	_, g.Total = e.s.Used()
+	g.Total = e.cfg.NumBlocks - 1
 	c := e.s.Counters()
 	g.Arriving, g.Preemptions, g.Evictions, g.Queries, g.Hits = e.intake.len(), c.Preemptions, c.Evictions, c.Queries, c.Hits
 	return g

@@ -14,9 +14,12 @@ type Meter struct {
 }
 
 func (m *Meter) set(t units.Time, v int) {
-	if v == m.Now {
-		return
+	if v != m.Now {
+		m.change(t, v)
 	}
+}
+
+func (m *Meter) change(t units.Time, v int) {
 	var change wide
 	if v > m.Now {
 		change.add(uint64(v-m.Now), t)

@@ -229,6 +229,11 @@ func (s *Scheduler) Deferred() int { return s.deferred }
 // Running counts the requests that hold a seat.
 func (s *Scheduler) Running() int { return len(s.running) }
 
+func (s *Scheduler) now() (running, waiting int, used units.Blocks) {
+	used, _ = s.Used()
+	return s.Running(), s.Waiting(), used
+}
+
 // Used counts blocks that requests hold, of a total that excludes the null block.
 func (s *Scheduler) Used() (used, total units.Blocks) {
 	total = s.cfg.NumBlocks - 1
