@@ -40,10 +40,9 @@ func (e *Engine) coast(to units.Time) bool {
 		return false
 	}
 	e.executed = true
-	a.processed = a.calls
+	a.processed = a.calls - len(e.flight)
 	if e.depth > 1 {
-		a.processed--
-		g.old.Number = a.calls
+		g.old.Number = a.processed + 1
 	}
 	return true
 }
@@ -57,17 +56,11 @@ type glide struct {
 	to, arrives units.Time // results up to here, turns before then
 }
 
-// step is one turn and one result; false if a block is missing or the result comes later.
+// step is one turn and its result; false if a block is missing, or if the result comes later and is awaited.
 func (g *glide) step() bool {
 	e, a := g.Engine, g.a
 	need := int(a.phases[(a.calls+1)%len(a.phases)])
 	if need > a.free.free {
-		return false
-	}
-	done, end := g.next.cost.launch(e.core, e.gpu)
-	g.next.end = end
-	result := max(done, g.old.end)
-	if result > g.to {
 		return false
 	}
 	a.calls++
@@ -75,9 +68,16 @@ func (g *glide) step() bool {
 		a.free.take(need)
 		e.gauge.Used.set(e.core, e.gauge.Used.Now+need)
 	}
-	e.gpu = end
+	done, end := g.next.cost.launch(e.core, e.gpu)
+	g.next.end, e.gpu = end, end
 	e.gauge.Busy += g.next.cost.GPU
 	e.gauge.Steps++
+	g.finish()
+	result := max(done, g.old.end)
+	if result > g.to {
+		g.fly(done)
+		return false
+	}
 	e.turn++
 	e.now = max(e.now, result)
 	e.core = result.Add(g.old.cost.Update)
@@ -86,8 +86,16 @@ func (g *glide) step() bool {
 	ev.Seen, ev.Steps, ev.Tokens, ev.Gap, ev.Count = seen, 1, g.next.Work.Tokens, seen.Sub(e.lastSeen), a.decodes
 	e.lastSeen = seen
 	g.old.end, g.old.cost = end, g.next.cost
-	g.finish()
 	return true
+}
+
+// fly leaves the step that a turn began in flight.
+func (g *glide) fly(done units.Time) {
+	b := g.a.newBatch()
+	b.decodes, b.Work, b.cost, b.end = g.a.decodes, g.next.Work, g.next.cost, g.next.end
+	g.a.flights = append(g.a.flights, b)
+	g.flight = append(g.flight, b)
+	g.await(done)
 }
 
 // finish notes whose last token the call just made has scheduled.
