@@ -5,9 +5,7 @@ import "github.com/testing-symbiote/symbiote/harness/units"
 // The figures that no formula gives: each was fitted to real start-up logs. They are few, they stand here alone, and
 // each names the rows it came from, so that a source can be left out and the rest fitted again.
 const (
-	sortSampler = iota
-	tritonSampler
-	residual
+	contextOutside = iota
 	nonTorchSmall
 	nonTorchHopper
 	nonTorchWide
@@ -21,7 +19,6 @@ const (
 	tensorEager
 	graphLayer
 	graphLayerFirst
-	contextOutside
 	figures
 )
 
@@ -41,9 +38,7 @@ type Figure struct {
 // Figures lists every fitted number of this package.
 func Figures() [figures]Figure {
 	all := [figures]Figure{
-		sortSampler:     {"PyTorch's sort-based sampler, beside the logits", 36.9, "B per max_num_seqs × vocabulary", "c012 c032 c033 c069 c070 c077", ""},
-		tritonSampler:   {"Triton sampler from 0.17, beside the logits", 12.65, "B per max_num_seqs × vocabulary", "c080 c185 c188 c211 c213 c222", ""},
-		residual:        {"hidden states beside the sampler", 1.5, "tensors of max_num_batched_tokens × hidden size", "c185 c188 c213", ""},
+		contextOutside:  {"CUDA context, outside the budget", 0.37, "GiB", "c050 c095 (an H100 shows 0.52, an L4 less than 0.44)", ""},
 		nonTorchSmall:   {"non-torch, compute capability below 9 or 12, and stages without the sampler", 0.08, "GiB", "c192 c193 c015 c017 c032 c033 c039 c040 c043", ""},
 		nonTorchHopper:  {"non-torch, compute capability 9 or 10 to 0.16", 0.13, "GiB", "c066 c069 c070 c077", ""},
 		nonTorchWide:    {"non-torch, compute capability 9 or 10 from 0.17", 0.25, "GiB", "c080 c185 c211 c213 c222", ""},
@@ -57,16 +52,14 @@ func Figures() [figures]Figure {
 		tensorEager:     {"tensor parallel, eager", 0.60, "GiB", "c056 c058 c059 c060 c061", ""},
 		graphLayer:      {"CUDA graphs from 0.10", 0.0090, "GiB per layer and 51 graphs", "c050 c144 c145 c185 c195 c203 c204 c213 c219, h100 q05 q7 q7_t2048 q14", ""},
 		graphLayerFirst: {"CUDA graphs to 0.9", 0.043, "GiB per layer and 51 graphs", "c095 c162", ""},
-		contextOutside:  {"CUDA context, outside the budget", 0.37, "GiB", "c050 c095 (an H100 shows 0.52, an L4 less than 0.44)", ""},
 	}
 	for i, like := range [figures]int{
-		tritonSampler:  sortSampler,
 		nonTorchHopper: nonTorchSmall, nonTorchWide: nonTorchHopper, nonTorchV2: nonTorchWide, nonTorchV2Small: nonTorchSmall,
 		tensorNVLink: tensorPCIe, tensorFused: tensorNVLink, tensorDoubling: tensorPCIe, tensorEager: tensorNVLink,
 		graphLayerFirst: graphLayer,
 	} {
 		all[i].Like = all[i].Name
-		if like != 0 || i == tritonSampler {
+		if like != 0 { // none refines the first
 			all[i].Like = all[like].Name
 		}
 	}

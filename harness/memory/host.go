@@ -2,6 +2,7 @@ package memory
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/units"
@@ -48,4 +49,9 @@ func ForHost(d deploy.Deployment, h Host) HostPlan {
 	}
 	p.Reason = fmt.Sprintf("%d rows in flight and in finished blocks, %v each, are %v: they %s the object store of %v", p.Rows, h.Row, p.Demand, word, p.ObjectStore)
 	return p
+}
+
+// scaled is n × factor; the rounding keeps it the same on every machine.
+func scaled(n units.Bytes, factor float64) units.Bytes {
+	return units.Bytes(math.Round(float64(n) * factor))
 }

@@ -251,7 +251,7 @@ func (p *Plan) afterwards() error {
 		in += units.Bytes(int64(p.NumBlocks))*p.BlockBytes - p.KVCache
 	}
 	if late := !d.Version().AtLeast(8, 2) && d.Runner == "V1"; late {
-		in += scaled(times(d.Engine.MaxNumSeqs, d.Model.VocabSize), p.fit[sortSampler]+2)
+		in += planner{d, p.fit}.topKTopP()
 	}
 	if in <= p.Total {
 		return nil

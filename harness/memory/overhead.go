@@ -92,28 +92,58 @@ func (p planner) matmul() units.Bytes {
 	return 8*units.MiB + 128*units.KiB
 }
 
-// scaled is n × factor; the rounding keeps it the same on every machine.
-func scaled(n units.Bytes, factor float64) units.Bytes {
-	return units.Bytes(math.Round(float64(n) * factor))
-}
-
-// sampling is the sampler's peak. The first runners sort the logits of every sequence; from 0.17 a Triton kernel
-// does without. The second runner leaves its pass at the 16-bit logits until 0.33, which samples with every parameter.
+// sampling is the sampler's part of the pass. The second runner samples without parameters until 0.33: it leaves the
+// pass at the logits as the model gives them.
 func (p planner) sampling() units.Bytes {
-	m, e, v := p.d.Model, p.d.Engine, p.d.Version()
-	logits := times(min(e.MaxNumSeqs, e.MaxNumBatchedTokens), m.VocabSize)
-	w := width(e.DType)
+	e, v := p.d.Engine, p.d.Version()
 	switch {
-	case p.d.Runner == "V2" && !v.AtLeast(33, 0):
-		return logits*w + 4*p.hidden()
 	case p.d.Runner == "V0" && *e.EnableChunkedPrefill:
 		return 0 // no prompt of the pass is complete, so none is sampled
-	case v.AtLeast(17, 0):
-		return scaled(logits, p.fit[tritonSampler]) + logits*w + scaled(p.hidden(), p.fit[residual])
 	case v.AtLeast(8, 0) && !v.AtLeast(8, 2):
 		return 0 // not part of the pass yet: it comes out of what the budget leaves
+	case p.d.Runner == "V2" && !v.AtLeast(33, 0):
+		return p.logits()*width(e.DType) + p.selected()
 	}
-	return scaled(logits, p.fit[sortSampler]) + logits*w
+	return p.topKTopP() + p.selected()
+}
+
+// logits counts what the sampler gets: one for every token of the vocabulary and every sequence.
+func (p planner) logits() units.Bytes {
+	return times(min(p.d.Engine.MaxNumSeqs, p.d.Engine.MaxNumBatchedTokens), p.d.Model.VocabSize)
+}
+
+// selected is what is alive beside the logits: the hidden states of every token, those of the last tokens (of which
+// the first runner makes a random copy) and what PyTorch keeps for cuBLAS.
+func (p planner) selected() units.Bytes {
+	e := p.d.Engine
+	last := times(min(e.MaxNumSeqs, e.MaxNumBatchedTokens), p.d.Model.HiddenSize) * width(e.DType)
+	if p.d.Runner == "V1" {
+		last *= 2
+	}
+	return p.hidden() + last + p.matmul()
+}
+
+// topKTopP counts what sampling with top-k and top-p has alive at its widest moment, as vLLM's sources and PyTorch's
+// allocate it. There are the logits in single precision, and as the model gave them where that is a copy:
+// to 0.16 they are sorted (values 4 B, indices 8, the indices' reverse 8, and as many values and indices again for the
+// radix sort to swap with); from 0.17 a Triton kernel masks them in place, with a row of logits for each of its
+// programs, and the probabilities and the noise that divides them are 4 B each; from 0.22 FlashInfer samples where it
+// runs, with masked logits and probabilities.
+func (p planner) topKTopP() units.Bytes {
+	m, e, v := p.d.Model, p.d.Engine, p.d.Version()
+	logits := p.logits()
+	peak := logits * 4
+	if w := width(e.DType); w < 4 || p.d.Runner == "V2" { // which copies single precision too
+		peak += logits * w
+	}
+	if !v.AtLeast(17, 0) {
+		return peak + logits*(4+8+8+4+8)
+	}
+	peak += logits * (4 + 4)
+	if !v.AtLeast(22, 0) || p.d.GPU.Capability == "7.0" {
+		peak += times(min(p.d.GPU.SMs, e.MaxNumSeqs, e.MaxNumBatchedTokens), m.VocabSize, 4)
+	}
+	return peak
 }
 
 // penalties is what the second runner's sampler keeps for every sequence: a count a token of the vocabulary, and a

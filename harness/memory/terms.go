@@ -20,10 +20,6 @@ func (p *Plan) terms() []Term {
 	e := p.Deployment.Engine
 	figures := Figures()
 	graphSource := "not subtracted by this version: the graphs come out of what is outside the budget"
-	sampler := tritonSampler
-	if !p.Deployment.Version().AtLeast(17, 0) {
-		sampler = sortSampler
-	}
 	if p.CUDAGraphs > 0 {
 		graphSource = fmt.Sprintf("fitted to %d start-up logs; vLLM's own estimate varies by 2 times between equal starts", logs(figures[graphLayer]))
 	}
@@ -31,16 +27,7 @@ func (p *Plan) terms() []Term {
 	if e.KVCacheMemoryBytes > 0 {
 		kvSource = "kv_cache_memory_bytes: the budget is not used"
 	}
-	activation := fmt.Sprintf("formula of the widest moment of the profiling pass at max_num_batched_tokens %d and max_num_seqs %d", e.MaxNumBatchedTokens, e.MaxNumSeqs)
-	if p.Deployment.Runner != "V2" || p.Deployment.Version().AtLeast(33, 0) {
-		activation += fmt.Sprintf(", the sampler's part fitted to %d start-up logs", logs(figures[sampler]))
-	}
-	if p.Deployment.Runner == "V2" {
-		activation += ", held against six start-ups of 0.26 on an H100"
-		if p.Deployment.Version().AtLeast(33, 0) {
-			activation += "; that 0.33 samples with every parameter is read from its source, one measured pair of starts on an L4 agrees to 0.02 GiB"
-		}
-	}
+	activation := fmt.Sprintf("counted at the widest moment of the profiling pass, in its source and in a recording of 0.26, at max_num_batched_tokens %d and max_num_seqs %d", e.MaxNumBatchedTokens, e.MaxNumSeqs)
 	overhead := planner{p.Deployment, p.fit}
 	if first := stages(p.Deployment)[0]; p.Activation == overhead.autotuning(first) && !p.Deployment.WarmCompile {
 		warm := overhead
