@@ -158,3 +158,12 @@ func TestSamplingWithEveryParameter(t *testing.T) {
 	require.NoError(t, err)
 	require.InDelta(t, 22512.0*12288/(1<<30), (after.Activation - before.Activation).GiB(), 0.002)
 }
+
+// What logs of 0.19 on an H100 print after loading: the workspace of a backend that is not used is in it, on every rank.
+func TestWeightsOfLatentAttention(t *testing.T) {
+	for ranks, want := range map[int]float64{1: 29.43, 2: 14.83, 4: 7.51} {
+		p, err := memory.For(on(t, "DeepSeek-V2-Lite-Chat", "h100-sxm", "0.19.0", deploy.Engine{MaxModelLen: 8192, TensorParallelSize: ranks}))
+		require.NoError(t, err)
+		require.InDelta(t, want, p.Weights.GiB(), 0.01, ranks)
+	}
+}

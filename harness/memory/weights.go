@@ -38,6 +38,9 @@ func load(d deploy.Deployment, s stage, room units.Bytes) allocator {
 	if s.first && m.VisionParams > 0 {
 		l.vision()
 	}
+	if v := d.Version(); m.MLA != nil && v.AtLeast(12, 0) && !v.AtLeast(25, 0) {
+		l.a.take(128 * units.MiB) // of FlashInfer's backend, which takes its workspace when it is looked at, used or not
+	}
 	for i := range s.layers {
 		l.layer(s.from+i, i == 0)
 	}
