@@ -167,3 +167,13 @@ func TestWeightsOfLatentAttention(t *testing.T) {
 		require.InDelta(t, want, p.Weights.GiB(), 0.01, ranks)
 	}
 }
+
+// What public logs print after loading gpt-oss on cards where Marlin multiplies its experts: 13.72 GiB on an A100 and
+// others, 65.97 for the larger one on an H100 without Triton's kernels.
+func TestWeightsOfRoundedExperts(t *testing.T) {
+	for model, want := range map[string]float64{"gpt-oss-20b": 13.72, "gpt-oss-120b": 65.97} {
+		p, err := memory.For(on(t, model, "a100-80gb-sxm", "0.11.0", deploy.Engine{MaxModelLen: 8192}))
+		require.NoError(t, err)
+		require.InDelta(t, want, p.Weights.GiB(), 0.03, model)
+	}
+}

@@ -1,6 +1,8 @@
 package memory
 
 import (
+	"strings"
+
 	"github.com/testing-symbiote/symbiote/harness/catalog"
 	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/units"
@@ -15,6 +17,7 @@ type loader struct {
 	quant catalog.Quantization
 
 	machete bool // Hopper's kernel for 4-bit weights
+	marlin  bool // the kernel for MXFP4 experts, where Triton's does not run
 }
 
 // weightsOf is what one GPU of the stage holds after loading. Column-parallel matrices split their outputs over
@@ -28,6 +31,7 @@ func load(d deploy.Deployment, s stage, room units.Bytes) allocator {
 		l.a.splitLimit = midSegment
 	}
 	l.machete = d.GPU.Capability == "9.0"
+	l.marlin = !l.machete && !strings.HasPrefix(d.GPU.Capability, "10.")
 	m := d.Model
 	if s.first || s.last && m.TieWordEmbeddings {
 		l.vocabulary()
@@ -191,17 +195,29 @@ func (l *loader) mlp(inner int, bias bool) {
 	l.linear(l.m.HiddenSize, inner, bias)
 }
 
+// rounded is what the kernels of MXFP4 experts make of their sizes: Marlin and Blackwell's as their sources say,
+// Hopper's Triton so that logs of gpt-oss-20b and -120b agree.
+func (l *loader) rounded(inner, hidden int) (int, int) {
+	switch {
+	case l.marlin:
+		return padded(inner, 128), padded(hidden, 256)
+	case l.machete:
+		return padded(inner, 256), hidden
+	}
+	return padded(inner, 256), padded(hidden, 256)
+}
+
 func (l *loader) experts(e catalog.MoE) {
 	l.plain(e.Experts * l.m.HiddenSize)
-	inner := e.IntermediateSize / l.tp
+	inner, hidden := e.IntermediateSize/l.tp, l.m.HiddenSize
 	if l.quant.Method == "mxfp4" {
-		inner = padded(inner, 256)
+		inner, hidden = l.rounded(inner, hidden)
 	}
-	l.matrix(e.Experts, 2*inner, l.m.HiddenSize)
-	l.matrix(e.Experts, l.m.HiddenSize, inner)
+	l.matrix(e.Experts, 2*inner, hidden)
+	l.matrix(e.Experts, hidden, inner)
 	if e.ExpertBias {
 		l.plain(e.Experts * 2 * inner)
-		l.plain(e.Experts * l.m.HiddenSize)
+		l.plain(e.Experts * hidden)
 	}
 	if e.SharedExperts > 0 {
 		l.mlp(e.SharedExperts*e.SharedIntermediateSize, false)
