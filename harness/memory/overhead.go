@@ -126,7 +126,7 @@ func (p planner) selected() units.Bytes {
 // topKTopP counts what sampling with top-k and top-p has alive at its widest moment, as vLLM's sources and PyTorch's
 // allocate it. There are the logits in single precision, and as the model gave them where that is a copy:
 // to 0.16 they are sorted (values 4 B, indices 8, the indices' reverse 8, and as many values and indices again for the
-// radix sort to swap with); from 0.17 a Triton kernel masks them in place, with a row of logits for each of its
+// radix sort to swap with; fewer than 128 rows are sorted as one, by value and then by row, with 12 B more); from 0.17 a Triton kernel masks them in place, with a row of logits for each of its
 // programs, and the probabilities and the noise that divides them are 4 B each; from 0.22 FlashInfer samples where it
 // runs, with masked logits and probabilities.
 func (p planner) topKTopP() units.Bytes {
@@ -136,12 +136,17 @@ func (p planner) topKTopP() units.Bytes {
 	if w := width(e.DType); w < 4 || p.d.Runner == "V2" { // which copies single precision too
 		peak += logits * w
 	}
-	if !v.AtLeast(17, 0) {
-		return peak + logits*(4+8+8+4+8)
-	}
-	peak += logits * (4 + 4)
-	if !v.AtLeast(22, 0) || p.d.GPU.Capability == "7.0" {
-		peak += times(min(p.d.GPU.SMs, e.MaxNumSeqs, e.MaxNumBatchedTokens), m.VocabSize, 4)
+	rows := min(e.MaxNumSeqs, e.MaxNumBatchedTokens)
+	switch {
+	case v.AtLeast(17, 0):
+		peak += logits * (4 + 4)
+		if !v.AtLeast(22, 0) || p.d.GPU.Capability == "7.0" {
+			peak += times(min(p.d.GPU.SMs, rows), m.VocabSize, 4)
+		}
+	case rows < 128:
+		peak += logits * (4 + 8 + 8 + 8 + 4 + 4 + 8)
+	default:
+		peak += logits * (4 + 8 + 8 + 4 + 8)
 	}
 	return peak
 }
