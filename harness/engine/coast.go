@@ -1,8 +1,6 @@
 package engine
 
-import (
-	"github.com/testing-symbiote/symbiote/harness/units"
-)
+import "github.com/testing-symbiote/symbiote/harness/units"
 
 // coast takes turns and results in which nothing changes but the decodes' length: no request comes, goes, or is in its
 // prompt, and blocks are there for all. It leaves what takeTurn and takeResult would leave, and tells what they would tell.
@@ -124,7 +122,7 @@ func (r *rhythm) until(t units.Time, most int) int {
 	if r.at(most-1) <= t {
 		return most
 	}
-	few, many := 1, int(t.Sub(r.first)/r.gap)+1 // so many if nothing rose
+	few, many := 1, int(min(t.Sub(r.first)/r.gap, units.Span(most)))+1 // so many if nothing rose
 	for n := many; few < many; n = (few + many + 1) / 2 {
 		if r.at(n-1) <= t {
 			few = n
@@ -136,8 +134,8 @@ func (r *rhythm) until(t units.Time, most int) int {
 }
 
 // rhythm finds the rhythm of the steps to come, if the GPU sets it: with async scheduling the host has the next step ready
-// before the GPU is through with the last, without it they take turns. As a step's GPU time never falls meanwhile, what
-// holds for the first of them holds for all; what else happens between two results takes the same each time.
+// before the GPU is through with the last, without it they take turns, and the launches are hidden. As GPU time does not
+// fall meanwhile and nothing else of the cost changes, what holds for the first of these steps holds for all.
 func (g *glide) rhythm() (r rhythm, ok bool) {
 	e, c, o := g.Engine, &g.next.cost, &g.old.cost
 	rise := c.PerContext * units.Span(g.a.decodes)
@@ -153,8 +151,14 @@ func (g *glide) rhythm() (r rhythm, ok bool) {
 	return r, ok && r.gap > 0 && e.front.keepsUp(r.first.Add(c.Update), r.gap, c)
 }
 
-// leap takes many turns and results at once, at most so many; false if not even one. Between two results
-// nothing is decided, so that the times are a rhythm, the gaps an arithmetic progression, and all sums of them have a closed form.
+// leap takes many turns and results at once, at most so many; false if not even one. It comes to exactly what that many calls
+// of step come to:
+//   - Nothing is decided on the way: the leap ends before a request comes, leaves, or lacks a block.
+//   - Where the GPU sets the rhythm, a result comes one step's GPU time after the one before, and that time grows by the
+//     same integer each step, up to where the cost says so. So instants are sums of an arithmetic progression.
+//   - The front end is through with each step before the next one comes, so clients see each the same time later, and the
+//     gaps are that progression.
+//
 // Only the blocks are counted call by call, because each phase has its own number of decodes.
 func (g *glide) leap(most int) bool {
 	e, a, c, context := g.Engine, g.a, &g.next.cost, g.next.Work.DecodeContext

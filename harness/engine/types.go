@@ -53,7 +53,8 @@ type Work struct {
 type Cost struct {
 	Schedule, Launch, GPU, Update, Deliver, Write units.Span
 
-	// Of the same work with more DecodeContext, up to UpTo, each token more costs PerContext of GPU time and nothing else.
+	// Of the same work with more DecodeContext, up to UpTo, each token more costs PerContext ≥ 0 of GPU time and nothing
+	// else. A timer that does not say leaves both 0: then each step is asked for.
 	PerContext units.Span
 	UpTo       units.Tokens
 }
@@ -68,7 +69,8 @@ func (c *Cost) launch(t, gpu units.Time) (done, end units.Time) {
 
 // StepTimer says how long a step takes, how long the front end is busy with a request before it reaches the scheduler,
 // and how often that request waits meanwhile for a pass over the streams, if the front end is behind with them.
-// It must be a pure function of its arguments. Step fills a cost that it is handed: that is several words, and asked for in each step.
+// It must be a pure function of its arguments. Step fills a Cost that it is handed, because eight words that are returned
+// are copied twice.
 type StepTimer interface {
 	Step(w *Work, into *Cost)
 	Intake(prompt units.Tokens) (busy units.Span, awaits int)
