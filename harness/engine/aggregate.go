@@ -40,8 +40,9 @@ type aggregate struct {
 	ending  fifo[end]
 	leaving []end
 
-	flights []*Batch
-	batches []*Batch
+	steps   [3]Batch // in turn: two may be in flight while a third's result is told
+	begun   int      // steps …
+	taken   int      // … and their results: those between are in flight
 	graves  fifo[grave]
 	hits    []hit
 	runs    []run   // the sequence of textOf
@@ -294,8 +295,8 @@ func (a *aggregate) preempt(b *Batch, r *member) {
 		if a.processed >= r.k0 {
 			p.mark = &r.mark
 		}
-		for _, f := range a.flights {
-			if f.Number > r.k0 && f.Number < r.last {
+		for i := a.taken; i < a.begun; i++ {
+			if f := a.flight(i); f.Number > r.k0 && f.Number < r.last {
 				f.stale = append(f.stale, r)
 			}
 		}
@@ -366,21 +367,23 @@ func (a *aggregate) commit(b *Batch) {
 			w.Finishing++
 		}
 	}
-	w.Chunks = b.chunks
+	if len(b.chunks)+len(w.Chunks) > 0 {
+		w.Chunks = b.chunks
+	}
 	b.Waiting, b.Free = a.Waiting(), units.Blocks(a.free.free)
-	a.flights = append(a.flights, b)
+	a.begun++
 }
 
+// flight is the i-th step that was begun, if it is one of the last three.
+func (a *aggregate) flight(i int) *Batch { return &a.steps[i%len(a.steps)] }
+
 func (a *aggregate) newBatch() *Batch {
-	var b *Batch
-	if k := len(a.batches) - 1; k >= 0 {
-		b = a.batches[k]
-		a.batches = a.batches[:k]
-	} else {
-		b = &Batch{}
-	}
+	b := a.flight(a.begun)
 	b.Number = a.calls
-	b.Admitted, b.Preempted, b.singles, b.stale = b.Admitted[:0], b.Preempted[:0], b.singles[:0], b.stale[:0]
+	b.Admitted = b.Admitted[:0] // one by one: then no pointer is written
+	b.Preempted = b.Preempted[:0]
+	b.singles = b.singles[:0]
+	b.stale = b.stale[:0]
 	b.decodes, b.dropped = 0, 0
 	return b
 }

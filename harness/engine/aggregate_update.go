@@ -12,9 +12,7 @@ import (
 func (a *aggregate) Update(b *Batch) []Output {
 	a.outputs = a.outputs[:0]
 	a.processed = b.Number
-	last := len(a.flights) - 1 // there are two at most
-	a.flights[0] = a.flights[last]
-	a.flights = a.flights[:last]
+	a.taken++
 	for _, r := range b.stale {
 		r.output++
 		a.outputs = append(a.outputs, Output{ID: r.ID, Number: r.output, regular: true, mark: &r.mark})
@@ -37,7 +35,6 @@ func (a *aggregate) Update(b *Batch) []Output {
 			a.sampled(b, s.r)
 		}
 	}
-	a.batches = append(a.batches, b)
 	return a.outputs
 }
 
@@ -92,8 +89,8 @@ func (a *aggregate) sampled(b *Batch, r *member) {
 
 // drop voids r's rows in the steps in flight.
 func (a *aggregate) drop(r *member) {
-	for _, f := range a.flights {
-		if f.Number > r.k0 && f.Number <= r.last && f.Number < r.cut {
+	for i := a.taken; i < a.begun; i++ {
+		if f := a.flight(i); f.Number > r.k0 && f.Number <= r.last && f.Number < r.cut {
 			f.dropped++
 			f.stale = slices.DeleteFunc(f.stale, func(o *member) bool { return o == r })
 		}

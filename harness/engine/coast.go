@@ -90,8 +90,9 @@ func (g *glide) step() bool {
 // fly leaves the step that a turn began in flight.
 func (g *glide) fly(done units.Time) {
 	b := g.a.newBatch()
-	b.decodes, b.Work, b.cost, b.end = g.a.decodes, g.next.Work, g.next.cost, g.next.end
-	g.a.flights = append(g.a.flights, b)
+	b.decodes, b.cost, b.end = g.a.decodes, g.next.cost, g.next.end
+	b.Work.Tokens = g.next.Work.Tokens // the rest was for the timer
+	g.a.begun++
 	g.flight = append(g.flight, b)
 	g.await(done)
 }
@@ -264,8 +265,8 @@ func (a *aggregate) plan() (plain, last int) {
 	if a.partial != nil || a.decodes == 0 || a.Waiting() > 0 && !a.blocked {
 		return 0, 0
 	}
-	for _, f := range a.flights {
-		if f.decodes != a.decodes || len(f.singles)+len(f.stale)+f.dropped > 0 {
+	for i := a.taken; i < a.begun; i++ {
+		if f := a.flight(i); f.decodes != a.decodes || len(f.singles)+len(f.stale)+f.dropped > 0 {
 			return 0, 0
 		}
 	}
