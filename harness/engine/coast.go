@@ -14,7 +14,9 @@ func (e *Engine) coast(to units.Time) bool {
 	if last <= a.calls {
 		return false
 	}
-	g := glide{Engine: e, a: a, next: &e.alike, old: &e.alike, plain: plain, to: to, arrives: units.Never}
+	var g glide
+	g.Engine, g.a, g.next, g.old = e, a, &e.alike, &e.alike
+	g.plain, g.to, g.arrives = plain, to, units.Never
 	if e.intake.len() > 0 {
 		g.arrives = e.intake.next()
 	}
@@ -83,18 +85,24 @@ func (g *glide) step() bool {
 	ev := e.tell(Step, e.core)
 	ev.Seen, ev.Steps, ev.Tokens, ev.Gap, ev.Count = seen, 1, g.next.Work.Tokens, seen.Sub(e.lastSeen), a.decodes
 	e.lastSeen = seen
-	g.old.end, g.old.cost = end, g.next.cost
+	g.old.end = end
+	g.old.owe(&g.next.cost)
 	return true
 }
 
 // fly leaves the step that a turn began in flight.
 func (g *glide) fly(done units.Time) {
 	b := g.a.newBatch()
-	b.decodes, b.cost, b.end = g.a.decodes, g.next.cost, g.next.end
-	b.Work.Tokens = g.next.Work.Tokens // the rest was for the timer
+	b.decodes, b.Work.Tokens, b.end = g.a.decodes, g.next.Work.Tokens, g.next.end
+	b.owe(&g.next.cost)
 	g.a.begun++
 	g.flight = append(g.flight, b)
 	g.await(done)
+}
+
+// owe notes of a cost what the result will take; the rest was for the turn.
+func (b *Batch) owe(c *Cost) {
+	b.cost.Update, b.cost.Deliver, b.cost.Write = c.Update, c.Deliver, c.Write
 }
 
 // finish notes whose last token the call just made has scheduled.
@@ -197,7 +205,7 @@ func (g *glide) leap(most int) bool {
 	e.core = result.Add(c.Update)
 	g.told(&r, n)
 	if g.old.end = e.gpu; a.calls > g.plain {
-		g.old.cost = e.final
+		g.old.owe(&e.final)
 	}
 	g.finish()
 	return true
