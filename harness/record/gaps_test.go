@@ -17,12 +17,17 @@ func TestRisingGapsAreTheirGaps(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var one, run record.Gaps
 	var all []units.Span
-	for range 400 {
+	last := units.Span(0)
+	for range 1000 {
 		gap, rise := units.Span(r.Int64N(int64(units.Second)>>r.IntN(30))), units.Span(r.Int64N(int64(units.Millisecond)>>r.IntN(30)))
 		if r.IntN(4) == 0 {
 			rise = 0
 		}
-		steps, n := 1+r.IntN(300), 1+r.Int64N(50)
+		if r.IntN(4) == 0 {
+			gap = last // the gap before once more
+		}
+		steps, n := 1+r.IntN(300)>>r.IntN(4), 1+r.Int64N(50)
+		last = gap + rise*units.Span(steps-1)
 		run.AddRising(gap, rise, steps, n)
 		for i := range steps {
 			one.Add(gap+rise*units.Span(i), n)
