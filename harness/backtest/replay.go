@@ -25,6 +25,7 @@ type replayCase struct {
 	Unsupported json.RawMessage `json:"unsupported"`
 	Workload    json.RawMessage `json:"workload"`
 	Measured    Measured        `json:"measured"`
+	Notes       string          `json:"notes"`
 
 	folder string // of the file, for traces
 	where  string // file:line

@@ -165,6 +165,7 @@ func (c *replayCase) prepare() (err error) {
 		c.skip = err.Error()
 		return nil
 	}
+	c.noted()
 	if c.deployment.Host == "" {
 		c.deployment.Host, err = c.host()
 	}
@@ -172,6 +173,17 @@ func (c *replayCase) prepare() (err error) {
 		c.asked, err = c.requests()
 	}
 	return err
+}
+
+var backendNoted = regexp.MustCompile(`\battention-backend=(\w+)`)
+
+// noted takes over what a case's notes say of flags that its deployment leaves out.
+func (c *replayCase) noted() {
+	e := &c.deployment.Engine
+	if m := backendNoted.FindStringSubmatch(c.Notes); m != nil && e.AttentionBackend == "" {
+		e.AttentionBackend = m[1]
+	}
+	e.EnforceEager = e.EnforceEager || strings.Contains(c.Notes, "optimization-level=0 ")
 }
 
 // host is the profile of the set's own host where there is one, else that of the machines the GPU was measured in.

@@ -116,6 +116,7 @@ func (d Deployment) words() error {
 		{"--dtype", e.DType, []string{"", "auto", "bfloat16", "float", "float16", "float32", "half"}},
 		{"--quantization", e.Quantization, []string{"", "awq", "gptq-int4", "gptq-int8", "fp8", "w8a8", "bitsandbytes", "mxfp4", "nvfp4"}},
 		{"--kv-cache-dtype", e.KVCacheDType, []string{"auto", "bfloat16", "float16", "fp8", "fp8_e4m3", "fp8_e5m2"}},
+		{"--attention-backend", e.AttentionBackend, []string{"", "FLASH_ATTN", "FLASHINFER", "TRITON_ATTN"}},
 		{"--scheduling-policy", e.SchedulingPolicy, []string{"fcfs", "priority"}},
 		{"usage_context", e.UsageContext, []string{"server", "llm", "engine"}},
 		{"--performance-mode", e.PerformanceMode, []string{"", "balanced", "throughput", "interactivity"}},

@@ -13,8 +13,14 @@ import (
 // construction alone; the Timer keeps rounded tables of its answers.
 type kernels struct {
 	shape shape
+	flash flash
 	gpu   catalog.GPU
 	fit   GPU
+}
+
+func kernelsOf(d deploy.Deployment, fit GPU) kernels {
+	s := shapeOf(d)
+	return kernels{shape: s, flash: flashOf(d, &s), gpu: d.GPU, fit: fit}
 }
 
 const micro = 1e-6
@@ -178,7 +184,12 @@ func pairs(tokens, context, extra int64) int64 { return tokens*(context+extra) +
 func (k *kernels) step(w *engine.Work, rows float64) float64 {
 	t := k.linear(rows) + k.elementwise(rows) + k.reduce(rows) + k.sample(float64(w.Sampled)) + k.fixedAttention()
 	if w.Decodes > 0 {
-		t += most(k.decode(float64(w.Decodes)), float64(w.DecodeContext))
+		decode := most(k.decode(float64(w.Decodes)), float64(w.DecodeContext))
+		if f := &k.flash; f.mixed(w) {
+			tiles := k.pairTime() * float64(f.pairs(w, int64(k.fit.Attention.ExtraKeys)))
+			decode = max(decode*float64(f.reads(w))/float64(f.blocks), tiles)
+		}
+		t += decode
 	}
 	for _, c := range w.Chunks {
 		t += float64(k.pairTime() * float64(pairs(int64(c.Tokens), int64(c.Context), int64(k.fit.Attention.ExtraKeys))))
@@ -189,7 +200,7 @@ func (k *kernels) step(w *engine.Work, rows float64) float64 {
 // GPUTime is how long one GPU of a deployment computes a step under a profile. It works the step out from its
 // operators, without the tables of a Timer: for one question, or for a profile that changes from one to the next.
 func GPUTime(d deploy.Deployment, fit GPU, w *engine.Work) units.Span {
-	k := kernels{shape: shapeOf(d), gpu: d.GPU, fit: fit}
+	k := kernelsOf(d, fit)
 	rows := int(w.Tokens)
 	if g := graphsOf(d); rows <= g.largest {
 		rows = int(g.padded[rows])

@@ -159,7 +159,12 @@ func (m *model) sampling(rows int) units.Span { return m.sample[min(rows, len(m.
 func (m *model) attend(w *engine.Work, p *piece) units.Span {
 	sum := m.attention
 	if w.Decodes > 0 {
-		sum += p.at(w.DecodeContext)
+		decode := p.at(w.DecodeContext)
+		if f := &m.kernels.flash; f.mixed(w) {
+			tiles := m.kilopairs * units.Span(f.pairs(w, m.extraKeys)) / 1024
+			decode = max(decode*units.Span(f.reads(w))/units.Span(f.blocks), tiles)
+		}
+		sum += decode
 	}
 	for _, c := range w.Chunks {
 		sum += m.kilopairs * units.Span(pairs(int64(c.Tokens), int64(c.Context), m.extraKeys)) / 1024

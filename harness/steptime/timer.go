@@ -78,7 +78,7 @@ func New(d deploy.Deployment, fit GPU, host Host) (Timer, error) {
 	if d.Model.Layers <= 0 || d.Model.HiddenSize <= 0 {
 		return Timer{}, fmt.Errorf("steptime: model %s: layers and hidden_size must be known", d.Model.ID)
 	}
-	m := &model{kernels: kernels{shape: shapeOf(d), gpu: d.GPU, fit: fit}, host: host}
+	m := &model{kernels: kernelsOf(d, fit), host: host}
 	m.launch = launchesOf(host, m.kernels.shape.layers, d.Engine.EnforceEager)
 	m.tabulate(d)
 	return Timer{m}, nil

@@ -20,6 +20,7 @@ func Args(d deploy.Deployment) []string {
 	f.text("--dtype", e.DType)
 	f.text("--quantization", quantization(e.Quantization))
 	f.text("--kv-cache-dtype", e.KVCacheDType)
+	f.text("--attention-backend", e.AttentionBackend)
 	f.number("--block-size", e.BlockSize)
 	f.on("--enforce-eager", e.EnforceEager)
 	f.toggle("enable-prefix-caching", e.EnablePrefixCaching)
