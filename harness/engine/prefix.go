@@ -72,7 +72,8 @@ func (r *text) segmentAt(at, end units.Tokens) units.Segment {
 }
 
 // hashTable maps a block hash to its cached blocks, first inserted first. It holds at most as many entries as there
-// are blocks, in open addressing at half load, so that it never grows.
+// are blocks, in open addressing at half load, so that it never grows. There is none of it until something is cached:
+// most servers' prompts all differ, and an empty table of a large cache is megabytes.
 type hashTable struct {
 	slots []slot
 	dup   []blockID // dup[b] = the next block cached under b's hash
@@ -90,7 +91,7 @@ func newHashTable(blocks int) hashTable {
 	for size < 2*blocks {
 		size *= 2
 	}
-	return hashTable{slots: make([]slot, size), dup: make([]blockID, blocks), mask: size - 1}
+	return hashTable{mask: size - 1}
 }
 
 // at returns where key is, or where it would go. A key is a hash, so its low bits are as good as any.
@@ -103,11 +104,17 @@ func (t *hashTable) at(key uint64) int {
 }
 
 func (t *hashTable) find(key uint64) (blockID, bool) {
+	if t.slots == nil {
+		return noBlock, false
+	}
 	s := t.slots[t.at(key)]
 	return s.first, s.key != 0
 }
 
 func (t *hashTable) add(key uint64, b blockID) {
+	if t.slots == nil {
+		t.slots, t.dup = make([]slot, t.mask+1), make([]blockID, (t.mask+1)/2)
+	}
 	t.reach(b)
 	t.dup[b] = noBlock
 	s := &t.slots[t.at(key)]

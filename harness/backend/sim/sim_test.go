@@ -107,7 +107,7 @@ func BenchmarkChat60(b *testing.B) {
 }
 
 // Short and long answers in a batch of 20 to 70: peers cost 7 to 16 times as much for 1,024 tokens as for 16, this engine
-// 1.4 times (1.3 and 1.75 µs a request). A request of 1,024 tokens comes to 14 steps, one of 16 to 1.1. Of the 14, eleven are
+// 1.4 times (1.2 and 1.7 µs a request). A request of 1,024 tokens comes to 14 steps, one of 16 to 1.1. Of the 14, eleven are
 // leapt over, eight at a time, and not looked at one by one; such a stretch costs some 0.18 µs, and there are 1.5 of them.
 // Floor: 1.2 times, if they were free. What is left is not the tokens: a long answer's coming, first token and end
 // change the batch in steps of their own, 0.05 µs each, which short ones share with each other.
