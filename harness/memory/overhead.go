@@ -124,11 +124,11 @@ func (p planner) selected() units.Bytes {
 }
 
 // topKTopP counts what sampling with top-k and top-p has alive at its widest moment, as vLLM's sources and PyTorch's
-// allocate it. There are the logits in single precision, and as the model gave them where that is a copy:
-// to 0.16 they are sorted (values 4 B, indices 8, the indices' reverse 8, and as many values and indices again for the
-// radix sort to swap with; fewer than 128 rows are sorted as one, by value and then by row, with 12 B more); from 0.17 a Triton kernel masks them in place, with a row of logits for each of its
-// programs, and the probabilities and the noise that divides them are 4 B each; from 0.22 FlashInfer samples where it
-// runs, with masked logits and probabilities.
+// allocate it. There are the logits in single precision, and as the model gave them where that is a copy. To 0.16 they
+// are sorted (values 4 B, indices 8, the indices' reverse 8, and as many values and indices again for the radix sort to
+// swap with; fewer than 128 rows are sorted as one, by value and then by row, with 12 B more). From 0.17 a Triton kernel
+// masks them in place, with a row of logits for each of its programs, and the probabilities and the noise that divides
+// them are 4 B each; from 0.22 FlashInfer samples where it runs, with masked logits and probabilities.
 func (p planner) topKTopP() units.Bytes {
 	m, e, v := p.d.Model, p.d.Engine, p.d.Version()
 	logits := p.logits()
