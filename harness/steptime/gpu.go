@@ -79,7 +79,8 @@ func (k *kernels) routed(rows float64) float64 {
 	perExpert := rows * float64(e.perToken) / chosen
 	fit, peak := k.gemm(e.class)
 	width := 3 * float64(e.inner) * float64(k.shape.hidden)
-	moved := 2 * rows * float64(e.perToken) * float64(3*k.shape.hidden+3*e.inner) // in, gate and up, their product, out, and the sum of the experts
+	// Beside the weights: the rows that come in, gate and up, their product, what comes out, and the sum over the experts.
+	moved := float64(2 * rows * float64(e.perToken) * float64(3*k.shape.hidden+3*e.inner))
 	memory := (float64(chosen*width*e.weightBytes) + moved) / k.gpu.Bandwidth
 	compute := float64(2 * chosen * perExpert * width / peak)
 	layer := float64(2*fit.FixedUS*micro) + blend(memory, compute/k.fit.Sustained)/fit.Efficiency.At(max(1, perExpert))
