@@ -175,7 +175,7 @@ func (c *replayCase) prepare() (err error) {
 	return err
 }
 
-var backendNoted = regexp.MustCompile(`\battention-backend=(\w+)`)
+var backendNoted = regexp.MustCompile(`\battention-backend=(FLASH_ATTN|FLASHINFER|TRITON_ATTN)\b`)
 
 // noted takes over what a case's notes say of flags that its deployment leaves out.
 func (c *replayCase) noted() {

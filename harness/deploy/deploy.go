@@ -37,7 +37,7 @@ type Engine struct {
 	DType                string  `json:"dtype"`
 	Quantization         string  `json:"quantization"` // awq gptq-int4 gptq-int8 fp8 w8a8
 	KVCacheDType         string  `json:"kv_cache_dtype"`
-	AttentionBackend     string  `json:"attention_backend"` // FLASH_ATTN FLASHINFER TRITON_ATTN; empty = vLLM's choice
+	AttentionBackend     string  `json:"attention_backend"` // FLASH_ATTN FLASHINFER TRITON_ATTN …; empty = vLLM's choice
 	BlockSize            int     `json:"block_size" min:"1"`
 	EnforceEager         bool    `json:"enforce_eager"`
 	EnablePrefixCaching  *bool   `json:"enable_prefix_caching"`

@@ -92,6 +92,7 @@ func TestRefusalsAreInVLLMsWords(t *testing.T) {
 		{"context", deploy.Engine{MaxModelLen: 100000}, "User-specified max_model_len (100000) is greater than the derived max_model_len (max_position_embeddings=40960.0"},
 		{"utilization", deploy.Engine{GPUMemoryUtilization: 2}, "less than or equal to 1"},
 		{"dtype", deploy.Engine{DType: "float99"}, "argument --dtype: invalid choice: 'float99' (choose from 'auto', 'bfloat16', 'float', 'float16', 'float32', 'half')"},
+		{"attention backend", deploy.Engine{AttentionBackend: "FLASHATTN"}, "argument --attention-backend: invalid choice: 'FLASHATTN' (choose from 'FLASH_ATTN', 'FLASHINFER', "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, _, err := on(t, "h200-sxm", "0.33.0", c.give).Resolve()
