@@ -12,6 +12,8 @@ const exactGaps = 1 << 15
 
 // Gaps is a multiset of inter-token gaps. Add(gap, n) records the gap n times: all decodes of a step share one. It is
 // exact for short runs; a long one is a histogram of bounded size, each gap within 0.1 %. Count and Max are always exact.
+// Its bars are those of an HDR histogram of three digits; a library's cannot be asked where a bar ends, which adding a whole
+// progression of gaps needs.
 type Gaps struct {
 	Count int64
 	Sum   units.Span

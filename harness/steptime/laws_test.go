@@ -146,6 +146,15 @@ func TestContextCostsWhatItSays(t *testing.T) {
 	for _, d := range deployments(t) {
 		timer, err := steptime.For(d)
 		require.NoError(t, err)
+		for _, w := range steps() {
+			c := cost(timer, &w)
+			for _, more := range []units.Tokens{1, 100, 10000} {
+				w := w
+				if w.DecodeContext += more; w.DecodeContext <= c.UpTo {
+					require.Equal(t, c.GPU+c.PerContext*units.Span(more), timer.GPU(&w), "%s: %+v", d.GPU.ID, w)
+				}
+			}
+		}
 		for _, n := range []int{1, 2, 60, 61, 256, 1024} {
 			for w := *decodes(n, 1); ; w.DecodeContext++ {
 				c := cost(timer, &w)
