@@ -37,7 +37,7 @@ func flashOf(d deploy.Deployment, s *shape) flash {
 		return flash{}
 	}
 	return flash{
-		tile: 64, group: int64(s.heads / s.kvHeads), blocks: int64(d.GPU.SMs * blocksPerSM(d.GPU)),
+		tile: 64, group: int64(s.heads / s.kvHeads), blocks: int64(max(1, d.GPU.SMs*blocksPerSM(d.GPU))), // unknown: nothing is shared
 		cached: units.Tokens(float64(d.GPU.L2) * float64(s.kvHeads) / s.kvBytes),
 	}
 }

@@ -61,6 +61,21 @@ func TestDecodesBesideAPromptAsMeasured(t *testing.T) {
 	}
 }
 
+// A GPU of one's own may say neither how many SMs it has nor how large its L2 is.
+func TestDecodesBesideAPromptOnAnUnknownChip(t *testing.T) {
+	g, err := fixtures.GPU("l40s")
+	require.NoError(t, err)
+	g.SMs, g.L2 = 0, 0
+	m, err := fixtures.Model("Qwen/Qwen2.5-7B-Instruct")
+	require.NoError(t, err)
+	d, _, err := deploy.Deployment{Model: m, GPU: g}.Resolve()
+	require.NoError(t, err)
+	timer, err := steptime.For(d)
+	require.NoError(t, err)
+	mixed, alone := beside(timer, 100, 1000)
+	require.Greater(t, mixed, 5*alone)
+}
+
 func TestOnlyFlashAttention2PaysForAPromptBeside(t *testing.T) {
 	for _, c := range []struct {
 		name, gpu string
