@@ -84,9 +84,12 @@ func (p planner) forward() units.Bytes {
 	return wide + 4*p.hidden() + p.matmul()
 }
 
+// wide says that the GPU is a Hopper or a Blackwell of the data center.
+func (p planner) wide() bool { return p.d.GPU.Capability == "9.0" || p.d.GPU.Capability == "10.0" }
+
 // matmul is what PyTorch keeps for cuBLAS once the first matrix is multiplied.
 func (p planner) matmul() units.Bytes {
-	if c := p.d.GPU.Capability; c == "9.0" || c == "10.0" {
+	if p.wide() {
 		return 32 * units.MiB
 	}
 	return 8*units.MiB + 128*units.KiB
@@ -107,16 +110,16 @@ func (p planner) sampling() units.Bytes {
 	return p.topKTopP() + p.selected()
 }
 
+// rows is how many sequences the pass samples.
+func (p planner) rows() int { return min(p.d.Engine.MaxNumSeqs, p.d.Engine.MaxNumBatchedTokens) }
+
 // logits counts what the sampler gets: one for every token of the vocabulary and every sequence.
-func (p planner) logits() units.Bytes {
-	return times(min(p.d.Engine.MaxNumSeqs, p.d.Engine.MaxNumBatchedTokens), p.d.Model.VocabSize)
-}
+func (p planner) logits() units.Bytes { return times(p.rows(), p.d.Model.VocabSize) }
 
 // selected is what is alive beside the logits: the hidden states of every token, those of the last tokens (of which
 // the first runner makes a random copy) and what PyTorch keeps for cuBLAS.
 func (p planner) selected() units.Bytes {
-	e := p.d.Engine
-	last := times(min(e.MaxNumSeqs, e.MaxNumBatchedTokens), p.d.Model.HiddenSize) * width(e.DType)
+	last := times(p.rows(), p.d.Model.HiddenSize) * width(p.d.Engine.DType)
 	if p.d.Runner == "V1" {
 		last *= 2
 	}
@@ -136,14 +139,13 @@ func (p planner) topKTopP() units.Bytes {
 	if w := width(e.DType); w < 4 || p.d.Runner == "V2" { // which copies single precision too
 		peak += logits * w
 	}
-	rows := min(e.MaxNumSeqs, e.MaxNumBatchedTokens)
 	switch {
 	case v.AtLeast(17, 0):
 		peak += logits * (4 + 4)
 		if !v.AtLeast(22, 0) || p.d.GPU.Capability == "7.0" {
-			peak += times(min(p.d.GPU.SMs, rows), m.VocabSize, 4)
+			peak += times(min(p.d.GPU.SMs, p.rows()), m.VocabSize, 4)
 		}
-	case rows < 128:
+	case p.rows() < 128:
 		peak += logits * (4 + 8 + 8 + 8 + 4 + 4 + 8)
 	default:
 		peak += logits * (4 + 8 + 8 + 4 + 8)
@@ -175,7 +177,6 @@ func (p planner) workspace() units.Bytes {
 // tensor parallelism.
 func (p planner) nonTorch(s stage) units.Bytes {
 	d, f, v := p.d, p.fit, p.d.Version()
-	wide := d.GPU.Capability == "9.0" || d.GPU.Capability == "10.0"
 	var base float64
 	switch {
 	case !s.last:
@@ -186,9 +187,9 @@ func (p planner) nonTorch(s stage) units.Bytes {
 		base = f[nonTorchV2] + f[keptV2]
 	case d.Runner == "V2":
 		base = f[nonTorchV2]
-	case wide && v.AtLeast(17, 0):
+	case p.wide() && v.AtLeast(17, 0):
 		base = f[nonTorchWide]
-	case wide:
+	case p.wide():
 		base = f[nonTorchHopper]
 	default:
 		base = f[nonTorchSmall]
