@@ -7,17 +7,23 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/testing-symbiote/symbiote/fixtures"
+	"github.com/testing-symbiote/symbiote/harness/catalog"
 	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/engine"
 	"github.com/testing-symbiote/symbiote/harness/steptime"
 	"github.com/testing-symbiote/symbiote/harness/units"
 )
 
-func timerOf(t *testing.T, model, gpu string, e deploy.Engine) steptime.Timer {
+func card(t *testing.T, name string) catalog.GPU {
+	t.Helper()
+	g, err := fixtures.GPU(name)
+	require.NoError(t, err)
+	return g
+}
+
+func timerOf(t *testing.T, model string, g catalog.GPU, e deploy.Engine) steptime.Timer {
 	t.Helper()
 	m, err := fixtures.Model(model)
-	require.NoError(t, err)
-	g, err := fixtures.GPU(gpu)
 	require.NoError(t, err)
 	d, _, err := deploy.Deployment{Model: m, GPU: g, Engine: e}.Resolve()
 	require.NoError(t, err)
@@ -55,7 +61,7 @@ func TestDecodesBesideAPromptAsMeasured(t *testing.T) {
 		{"rtx-pro-6000", 128, 1024, 687.9},
 		{"rtx-pro-6000", 128, 8192, 8582.8},
 	} {
-		mixed, _ := beside(timerOf(t, "meta-llama/Llama-3.1-8B", c.gpu, deploy.Engine{MaxModelLen: 16384}), c.decodes, c.context)
+		mixed, _ := beside(timerOf(t, "meta-llama/Llama-3.1-8B", card(t, c.gpu), deploy.Engine{MaxModelLen: 16384}), c.decodes, c.context)
 		got := mixed.Seconds() * 1e6 / 32
 		require.Less(t, math.Abs(math.Log(got/c.measured)), 0.25, "%s: %d decodes of %d tokens: %.0f µs, measured %.0f", c.gpu, c.decodes, c.context, got, c.measured)
 	}
@@ -63,16 +69,9 @@ func TestDecodesBesideAPromptAsMeasured(t *testing.T) {
 
 // A GPU of one's own may say neither how many SMs it has nor how large its L2 is.
 func TestDecodesBesideAPromptOnAnUnknownChip(t *testing.T) {
-	g, err := fixtures.GPU("l40s")
-	require.NoError(t, err)
+	g := card(t, "l40s")
 	g.SMs, g.L2 = 0, 0
-	m, err := fixtures.Model("Qwen/Qwen2.5-7B-Instruct")
-	require.NoError(t, err)
-	d, _, err := deploy.Deployment{Model: m, GPU: g}.Resolve()
-	require.NoError(t, err)
-	timer, err := steptime.For(d)
-	require.NoError(t, err)
-	mixed, alone := beside(timer, 100, 1000)
+	mixed, alone := beside(timerOf(t, "Qwen/Qwen2.5-7B-Instruct", g, deploy.Engine{}), 100, 1000)
 	require.Greater(t, mixed, 5*alone)
 }
 
@@ -92,7 +91,7 @@ func TestOnlyFlashAttention2PaysForAPromptBeside(t *testing.T) {
 		{"Triton", "a100-80gb-sxm", deploy.Engine{AttentionBackend: "TRITON_ATTN"}, false},
 		{"fp8 cache", "l40s", deploy.Engine{KVCacheDType: "fp8"}, false},
 	} {
-		mixed, alone := beside(timerOf(t, "Qwen/Qwen2.5-7B-Instruct", c.gpu, c.engine), 200, 2000)
+		mixed, alone := beside(timerOf(t, "Qwen/Qwen2.5-7B-Instruct", card(t, c.gpu), c.engine), 200, 2000)
 		if c.pays {
 			require.Greater(t, mixed, alone*3/2, c.name)
 			require.Less(t, mixed, alone*8, "%s: 7 heads share keys", c.name)
