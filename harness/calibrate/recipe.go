@@ -112,6 +112,10 @@ func (b *Book) Run(f Fit, data string, replay Replay) (Outcome, error) {
 	var failed error
 	switch {
 	case len(f.Runs) > 0:
+		f.Runs = slices.Clone(f.Runs)
+		for i, name := range f.Runs {
+			f.Runs[i] = located(data, name)
+		}
 		loss = func() float64 {
 			ratios, err := replay(p, f)
 			failed = errors.Join(failed, err)
@@ -153,7 +157,7 @@ func (b *Book) derive() {
 func (f Fit) measured(data string) ([]Run, error) {
 	var runs []Run
 	for _, folder := range f.Steps {
-		read, err := ReadRuns(beside(data, folder))
+		read, err := ReadRuns(located(data, folder))
 		if err != nil {
 			return nil, err
 		}
@@ -179,8 +183,8 @@ func (f Fit) measured(data string) ([]Run, error) {
 	return runs, nil
 }
 
-// beside finds what a recipe names: ours lies in the repository, others' in the folder data.
-func beside(data, name string) string {
+// located finds what a recipe names: ours lies in the repository, others' in the folder data.
+func located(data, name string) string {
 	if _, err := os.Stat(name); err == nil {
 		return name
 	}

@@ -102,7 +102,7 @@ func runRecipe(name, data, out, only string, stderr io.Writer) ([]calibrate.Outc
 	if err != nil {
 		return nil, err
 	}
-	replay := replayer(book, data)
+	replay := replayer(book)
 	var outcomes []calibrate.Outcome
 	for _, f := range recipe {
 		if !pick.MatchString(f.GPU) && !pick.MatchString(f.Host) {
@@ -173,7 +173,7 @@ var weights = [...]struct {
 }{{"e2e_mean", 1}, {"tpot_mean", 1}, {"output_throughput", 1}, {"ttft_mean", 0.5}, {"ttft_p90", 0.2}, {"ttft_p99", 0.1}}
 
 // replayer judges profiles by replaying the calibration cases; the files are read once.
-func replayer(book *calibrate.Book, data string) calibrate.Replay {
+func replayer(book *calibrate.Book) calibrate.Replay {
 	sets := map[string]*backtest.ServingSet{}
 	return func(p calibrate.Profiles, f calibrate.Fit) ([]calibrate.Ratio, error) {
 		o := backtest.ServingOptions{Role: "calibration", RealBlocks: true, Filter: regexp.MustCompile(f.Filter)}
@@ -189,14 +189,7 @@ func replayer(book *calibrate.Book, data string) calibrate.Replay {
 		}
 		key := fmt.Sprint(f.Runs, f.Filter)
 		if sets[key] == nil {
-			var files []string
-			for _, run := range f.Runs { // ours lie in the repository, others' beside it
-				if _, err := os.Stat(run); err != nil {
-					run = filepath.Join(data, run)
-				}
-				files = append(files, run)
-			}
-			set, err := backtest.ReadServing(o, files...)
+			set, err := backtest.ReadServing(o, f.Runs...)
 			if err != nil {
 				return nil, err
 			}
