@@ -78,11 +78,19 @@ func (g *Gaps) keep(gap units.Span, n int64) {
 		g.Items = append(g.Items, GapCount{gap, n})
 		return
 	}
-	for _, it := range append(g.Items, GapCount{gap, n}) {
+	g.Coarsen()
+	bar, _ := barOf(gap)
+	g.count(bar, n)
+}
+
+// Coarsen turns it into a histogram now, so that all gaps of a run of unknown length are held alike.
+func (g *Gaps) Coarsen() {
+	items := g.Items
+	g.Items, g.bars = nil, []int64{}
+	for _, it := range items {
 		bar, _ := barOf(it.Gap)
 		g.count(bar, it.N)
 	}
-	g.Items = nil
 }
 
 // count adds to a bar.

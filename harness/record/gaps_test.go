@@ -54,3 +54,19 @@ func TestRisingGapsAreTheirGaps(t *testing.T) {
 		i += it.N
 	}
 }
+
+// A histogram from the start has the bars of one that became it.
+func TestCoarsenedGapsAreAHistogram(t *testing.T) {
+	var early, late record.Gaps
+	early.Coarsen()
+	for i := range 1000 {
+		gap := units.Second + units.Span(i)*10*units.Microsecond
+		early.Add(gap, 2)
+		late.Add(gap, 2)
+	}
+	late.Coarsen()
+	require.Equal(t, late, early)
+	early.Settle()
+	require.Less(t, len(early.Items), 1000)
+	require.EqualValues(t, 2000, early.Count)
+}

@@ -204,10 +204,10 @@ func (t *tally) restore(slot int, e entry) {
 	}
 	t.run.End = max(t.run.End, e.Last)
 	for _, g := range e.Gaps {
-		t.gaps.add(units.Span(g[0])*units.Nanosecond, int(g[1]))
+		t.run.Gaps.Add(units.Span(g[0])*units.Nanosecond, g[1])
 	}
 	for _, g := range e.Chunks {
-		t.icl.add(units.Span(g)*units.Nanosecond, 1)
+		t.icl.Add(units.Span(g)*units.Nanosecond, 1)
 	}
 	if e.Guessed {
 		t.estimated++
@@ -240,7 +240,7 @@ func ReadJournal(path string) (*record.Run, error) {
 	if t.run.Start == units.Never {
 		t.run.Start = 0
 	}
-	t.run.Gaps = t.gaps.pooled()
+	t.run.Gaps.Settle()
 	t.run.Provenance = record.Provenance{Backend: "live", Notes: []string{"read from a journal: " + p.header.Workload + " on " + p.header.Model}}
 	return t.run, nil
 }

@@ -55,7 +55,9 @@ func (m *measuring) measure(ctx context.Context, d deploy.Deployment, w workload
 		return errors.New("the workload sent nothing")
 	}
 	out.Run, out.Client, out.Lengths, out.Dump = run, fared(start, run, disp), t.asked, disp.watch.dump
-	run.Gaps, out.ICL = t.gaps.pooled(), t.icl.pooled()
+	run.Gaps.Settle()
+	t.icl.Settle()
+	out.ICL = t.icl
 	run.Samples, out.chunksPerSecond = samples, t.seconds
 	m.counters(ctx, out, first, hasMetrics, requests)
 	m.simulated(ctx, d, w, out)

@@ -238,10 +238,10 @@ func goroutines() string {
 
 // tally collects the Run.
 type tally struct {
-	run       *record.Run
-	gaps, icl *histogram
-	estimated int // answers whose tokens were counted by chunks
-	usageless int // answers without any usage
+	run       *record.Run // its Gaps are a histogram, as icl is
+	icl       record.Gaps // between chunks
+	estimated int         // answers whose tokens were counted by chunks
+	usageless int         // answers without any usage
 	asked     Lengths
 	seconds   []int // chunks that carried tokens, by the second
 }
@@ -252,7 +252,10 @@ type Lengths struct {
 }
 
 func newTally() *tally {
-	return &tally{run: &record.Run{Start: units.Never}, gaps: newHistogram(), icl: newHistogram()}
+	t := &tally{run: &record.Run{Start: units.Never}}
+	t.run.Gaps.Coarsen()
+	t.icl.Coarsen()
+	return t
 }
 
 func (t *tally) sent(r workload.Request, shift units.Span) int {
@@ -291,12 +294,12 @@ func (t *tally) finish(s *stream) *record.Record {
 		t.usageless++
 	}
 	for _, g := range s.gaps {
-		t.gaps.add(g.gap, g.n)
+		t.run.Gaps.Add(g.gap, int64(g.n))
 	}
 	at := s.first
 	t.second(at)
 	for _, g := range s.chunks {
-		t.icl.add(g, 1)
+		t.icl.Add(g, 1)
 		at = at.Add(g)
 		t.second(at)
 	}
