@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/testing-symbiote/symbiote/harness/engine"
 	"github.com/testing-symbiote/symbiote/harness/failure"
@@ -20,13 +21,14 @@ type recorder struct {
 	run   *record.Run
 	each  func(*record.Record) // takes records as they end, instead of keeping them in run
 	pages []page
-	open  []*[someLives]life // by position: in run.Requests, or, if they are not kept, reused
-	lives int
-	spare []int32
+	open  []record.Record // those that were admitted, and, if all are kept, all
+	spare []int32         // places in it to be used again
 	sends int
 	done  int
 	vain  int // preemptions since an answer was last complete
 	last  units.Time
+
+	thrown map[engine.RequestID]units.Tokens // what a preemption threw away, until the request is resumed
 
 	every units.Span // between samples
 	next  units.Time
@@ -41,19 +43,9 @@ type page struct {
 const pageSize = 4096
 
 type ids struct {
-	state  [pageSize]int64 // 0 = not sent; below 0: −1 − position in open; above: 1 + when it was sent
+	state  [pageSize]int64 // 0 = not sent; below 0: −1 − place in open; above: 1 + when it was sent
 	prompt [pageSize]int32 // of those above
 }
-
-// life is one request under way.
-type life struct {
-	rec    record.Record
-	thrown units.Tokens // computed tokens that the last preemption threw away
-}
-
-const someLives = 256
-
-func (c *recorder) life(k int) *life { return &c.open[k/someLives][k%someLives] }
 
 // maxID bounds request IDs, which index pages.
 const maxID = 1 << 40
@@ -86,25 +78,30 @@ func (c *recorder) sent(q workload.Request, now units.Time) error {
 }
 
 // begin gives a request a place in open.
-func (c *recorder) begin(p *ids, r record.Record) *life {
+func (c *recorder) begin(p *ids, r record.Record) *record.Record {
 	r.Admitted, r.First, r.Last, r.Outcome = units.Never, units.Never, units.Never, failure.Unknown
-	k := c.lives
+	k := len(c.open)
 	if i := len(c.spare) - 1; i >= 0 {
 		k, c.spare = int(c.spare[i]), c.spare[:i]
-	} else if c.lives++; k == len(c.open)*someLives {
-		c.open = append(c.open, new([someLives]life))
+		c.open[k] = r
+	} else {
+		if k == cap(c.open) {
+			c.open = slices.Grow(c.open, max(someRecords, k))
+		}
+		c.open = append(c.open, r)
 	}
-	l := c.life(k)
-	*l = life{rec: r}
 	p.state[r.ID%pageSize] = -1 - int64(k)
-	return l
+	return &c.open[k]
 }
 
-func (c *recorder) of(id int) *life {
+const someRecords = 256
+
+// of is the record of a request that was sent, until the next one is begun.
+func (c *recorder) of(id int) *record.Record {
 	p := c.pages[id/pageSize].ids
 	s := p.state[id%pageSize]
 	if s < 0 {
-		return c.life(int(-1 - s))
+		return &c.open[-1-s]
 	}
 	at := units.Time(s - 1)
 	return c.begin(p, record.Record{ID: id, Intended: at, Sent: at, Prompt: units.Tokens(p.prompt[id%pageSize])})
@@ -118,7 +115,7 @@ func (c *recorder) ended(id int) {
 	}
 	p := &c.pages[id/pageSize]
 	k := int32(-1 - p.ids.state[id%pageSize])
-	c.each(&c.life(int(k)).rec)
+	c.each(&c.open[k])
 	c.spare = append(c.spare, k)
 	if p.ends++; p.ends == pageSize {
 		*p = page{}
@@ -126,7 +123,7 @@ func (c *recorder) ended(id int) {
 }
 
 func (c *recorder) rejected(id int, err error) {
-	r := &c.of(id).rec
+	r := c.of(id)
 	r.Outcome, r.Detail = failure.Rejected, err.Error()
 	c.ended(id)
 }
@@ -146,8 +143,7 @@ func (c *recorder) event(e *engine.Event) (int, bool) {
 		c.last = max(c.last, e.Seen, e.At)
 		return 0, false
 	}
-	l := c.of(int(e.Request))
-	r := &l.rec
+	r := c.of(int(e.Request))
 	switch e.Kind {
 	case engine.Admitted:
 		r.Admitted, r.Cached = e.At, e.Tokens
@@ -155,9 +151,10 @@ func (c *recorder) event(e *engine.Event) (int, bool) {
 		r.Preemptions++
 		c.vain++
 		c.run.Engine.Preemptions++
-		l.thrown = e.Tokens
+		c.thrown[e.Request] = e.Tokens
 	case engine.Resumed:
-		again := max(0, l.thrown-e.Tokens)
+		again := max(0, c.thrown[e.Request]-e.Tokens)
+		delete(c.thrown, e.Request)
 		r.Recomputed += again
 		c.run.Engine.Recomputed += again
 	case engine.First:
@@ -202,10 +199,7 @@ func (c *recorder) sample(replica int, now units.Time, e *engine.Engine) {
 func (c *recorder) finish(replicas []replica) {
 	c.run.Gaps.Settle()
 	if c.each == nil {
-		c.run.Requests = make([]record.Record, c.lives)
-		for k := range c.run.Requests {
-			c.run.Requests[k] = c.life(k).rec
-		}
+		c.run.Requests = c.open
 	}
 	e := &c.run.Engine
 	c.run.End = max(c.run.End, c.run.Start)

@@ -97,7 +97,10 @@ func (b Backend) Run(ctx context.Context, d deploy.Deployment, w workload.Worklo
 	player := w.Play()
 	p := &play{Backend: b, player: player, reacts: workload.Reacts(player), connection: timer.Connection(),
 		clips: r.Version().AtLeast(31, 0), maxModelLen: units.Tokens(r.Engine.MaxModelLen)}
-	p.rec.run, p.rec.each = run, b.Each
+	p.rec.run, p.rec.each, p.rec.thrown = run, b.Each, map[engine.RequestID]units.Tokens{}
+	if l, ok := w.(workload.Load); ok && b.Each == nil {
+		p.rec.open = make([]record.Record, 0, l.Rows.Len())
+	}
 	for range max(r.Pipeline.Replicas, 1) {
 		cfg := Config(r, blocks)
 		cfg.Reference = b.Reference
