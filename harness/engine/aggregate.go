@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
@@ -14,13 +13,12 @@ import (
 // The call counter is the decodes' clock. A request that ended its prompt in call k0 with c0 tokens known will have
 // computed c0 + k − k0 tokens after call k, wants a new block in calls of one phase modulo the block size, and is
 // complete after a call that is known from the start. So the decodes are held as a number, a sum, a count for each phase
-// and a heap of ends.
+// and an agenda of ends.
 type aggregate struct {
 	cfg       Config
 	depth     int // steps that may be in flight
 	budget    units.Tokens
 	free      *freeList
-	requests  map[RequestID]*member
 	order     []*member // running, in order of admission; nil where one has left
 	running   int
 	waiting   fifo[*member] // those that were admitted before, or tried; they go before those in queued
@@ -35,8 +33,8 @@ type aggregate struct {
 	decodes int
 	base    int64   // Σ c0 − k0 over the decodes
 	phases  []int32 // decodes that need a block in calls ≡ i modulo the block size
-	ends    endHeap // last calls of decodes
-	stops   endHeap // calls after which a stop token ends a request, which nobody can foresee
+	ends    agenda  // last calls of decodes
+	stops   agenda  // calls after which a stop token ends a request, which nobody can foresee
 	ending  fifo[end]
 	leaving []end
 
@@ -90,16 +88,6 @@ type grave struct {
 	call int
 }
 
-// end is an entry of a heap: r leaves after call at.
-type end struct {
-	at    int
-	seq   int64
-	epoch int
-	r     *member
-}
-
-func (e end) valid() bool { return e.r.state != isGone && e.epoch == e.r.epoch && e.at < e.r.cut }
-
 // aggregates says whether aggregate can serve this configuration.
 func (c Config) aggregates() bool {
 	return c.Policy == FCFS && c.LongPrefillTokenThreshold == 0 && !c.LongPrefillTokenThresholdAdaptive &&
@@ -110,8 +98,7 @@ func (c Config) aggregates() bool {
 func newAggregate(cfg Config) *aggregate {
 	a := &aggregate{
 		cfg: cfg, depth: 1, budget: min(cfg.MaxNumBatchedTokens, cfg.MaxNumScheduledTokens),
-		free:     newFreeList(int(cfg.NumBlocks)-1, cfg),
-		requests: make(map[RequestID]*member), phases: make([]int32, cfg.BlockSize),
+		free: newFreeList(int(cfg.NumBlocks)-1, cfg), phases: make([]int32, cfg.BlockSize),
 	}
 	if cfg.AsyncScheduling {
 		a.depth = 2
@@ -132,9 +119,6 @@ func (a *aggregate) head() *member {
 
 // member takes a request out of the mass.
 func (a *aggregate) member(q Request) *member {
-	if a.requests[q.ID] != nil {
-		panic(fmt.Sprintf("engine: two requests %d", q.ID))
-	}
 	var r *member
 	if a.graves.len() > 0 && a.graves.front().call <= a.processed {
 		r = a.graves.pop().r
@@ -155,7 +139,6 @@ func (a *aggregate) member(q Request) *member {
 		r.share = int(shared / a.cfg.BlockSize)
 	}
 	r.k0, r.last, r.cut = math.MaxInt, math.MaxInt, math.MaxInt
-	a.requests[q.ID] = r
 	return r
 }
 
@@ -170,10 +153,8 @@ func (a *aggregate) Schedule() *Batch {
 		}
 	}
 	a.leave(a.calls - 1)
-	for len(a.ends) > 0 && a.ends[0].at <= a.calls {
-		if e := a.ends.pop(); e.valid() {
-			a.ending.push(e)
-		}
+	for e, ok := a.ends.due(a.calls); ok; e, ok = a.ends.due(a.calls) {
+		a.ending.push(e)
 	}
 	b := a.newBatch()
 	need := int(a.phases[a.calls%len(a.phases)])

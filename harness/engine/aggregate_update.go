@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"math"
 	"slices"
 
 	"github.com/testing-symbiote/symbiote/harness/units"
@@ -24,9 +23,7 @@ func (a *aggregate) Update(b *Batch) []Output {
 			a.leaving = append(a.leaving, e)
 		}
 	}
-	if len(a.stops) > 0 {
-		a.stopped(b)
-	}
+	a.stopped(b)
 	for _, e := range a.leaving {
 		a.end(e)
 	}
@@ -41,10 +38,8 @@ func (a *aggregate) Update(b *Batch) []Output {
 // stopped adds those whose stop token this step sampled to the leaving ones, in the order of their rows.
 func (a *aggregate) stopped(b *Batch) {
 	n := len(a.leaving)
-	for len(a.stops) > 0 && a.stops[0].at <= b.Number {
-		if e := a.stops.pop(); e.valid() {
-			a.leaving = append(a.leaving, e)
-		}
+	for e, ok := a.stops.due(b.Number); ok; e, ok = a.stops.due(b.Number) {
+		a.leaving = append(a.leaving, e)
 	}
 	if len(a.leaving) > n {
 		slices.SortFunc(a.leaving, func(x, y end) int { return int(x.seq - y.seq) })
@@ -110,13 +105,12 @@ func (a *aggregate) finish(r *member) {
 	}
 	r.state = isGone
 	a.unsent = true
-	delete(a.requests, r.ID)
 	a.graves.push(grave{r, a.calls})
 }
 
 // Abort removes a request and frees its blocks at once; false if it is not here (any more).
 func (a *aggregate) Abort(id RequestID) bool {
-	r := a.requests[id]
+	r := a.find(id)
 	if r == nil {
 		gone := a.queued.remove(id)
 		a.unsent = a.unsent || gone
@@ -127,8 +121,23 @@ func (a *aggregate) Abort(id RequestID) bool {
 	return true
 }
 
+// find looks for a request among those that were admitted or tried; nil if it is none of them.
+func (a *aggregate) find(id RequestID) *member {
+	for _, r := range a.order {
+		if r != nil && r.ID == id {
+			return r
+		}
+	}
+	for i := range a.waiting.len() {
+		if r := a.waiting.at(i); r.ID == id {
+			return r
+		}
+	}
+	return nil
+}
+
 func (a *aggregate) HasWork() bool   { return a.Unfinished() > 0 || a.unsent }
-func (a *aggregate) Unfinished() int { return len(a.requests) + a.queued.len() }
+func (a *aggregate) Unfinished() int { return a.running + a.Waiting() }
 func (a *aggregate) Waiting() int    { return a.waiting.len() + a.queued.len() }
 func (a *aggregate) now() (running, waiting int, used units.Blocks) {
 	return a.running, a.Waiting(), a.cfg.NumBlocks - 1 - units.Blocks(a.free.free)
@@ -138,55 +147,4 @@ func (a *aggregate) Counters() Counters {
 	c := a.stats
 	c.Evictions = a.free.evicts
 	return c
-}
-
-// endHeap is a binary heap of ends, earliest first, then in order of admission.
-type endHeap []end
-
-func (e *end) before(o *end) bool { return e.at < o.at || e.at == o.at && e.seq < o.seq }
-
-// next is the first call after which somebody leaves.
-func (h *endHeap) next() int {
-	for len(*h) > 0 && !(*h)[0].valid() {
-		h.pop()
-	}
-	if len(*h) == 0 {
-		return math.MaxInt
-	}
-	return (*h)[0].at
-}
-
-func (h *endHeap) push(e end) {
-	*h = append(*h, e)
-	s, i := *h, len(*h)-1
-	for i > 0 && e.before(&s[(i-1)/2]) {
-		s[i] = s[(i-1)/2]
-		i = (i - 1) / 2
-	}
-	s[i] = e
-}
-
-func (h *endHeap) pop() end {
-	s := *h
-	top, e := s[0], s[len(s)-1]
-	s[len(s)-1] = end{}
-	s = s[:len(s)-1]
-	*h = s
-	if len(s) == 0 {
-		return top
-	}
-	i := 0
-	for {
-		c := 2*i + 1
-		if c+1 < len(s) && s[c+1].before(&s[c]) {
-			c++
-		}
-		if c >= len(s) || !s[c].before(&e) {
-			break
-		}
-		s[i] = s[c]
-		i = c
-	}
-	s[i] = e
-	return top
 }

@@ -107,8 +107,8 @@ func (b *Batch) owe(c *Cost) {
 
 // finish notes whose last token the call just made has scheduled.
 func (g *glide) finish() {
-	if g.a.calls > g.plain {
-		g.a.ending.push(g.a.ends.pop())
+	if e, ok := g.a.ends.due(g.a.calls); ok {
+		g.a.ending.push(e)
 	}
 }
 
@@ -286,7 +286,7 @@ func (a *aggregate) plan() (plain, last int) {
 	}
 	stop, end := a.stops.next(), a.ends.next()
 	plain = min(stop, end) - 1
-	if h := a.ends; a.depth > 1 && end <= stop && (len(h) < 2 || h[1].at > end) && (len(h) < 3 || h[2].at > end) {
+	if a.depth > 1 && end <= stop && a.ends.alone() {
 		return plain, plain + 1
 	}
 	return plain, plain
