@@ -168,7 +168,7 @@ func (g *glide) rhythm() (r rhythm, ok bool) {
 //   - The front end is through with each step before the next one comes, so clients see each the same time later, and the
 //     gaps are that progression.
 //
-// Only the blocks are counted call by call, because each phase has its own number of decodes.
+// As each phase has its own number of decodes, blocks are counted phase by phase.
 func (g *glide) leap(most int) bool {
 	e, a, c, context := g.Engine, g.a, &g.next.cost, g.next.Work.DecodeContext
 	if c.UpTo < context || a.calls == g.plain {
@@ -184,9 +184,6 @@ func (g *glide) leap(most int) bool {
 	n := r.until(g.to, most)
 	if n > 1 && g.arrives < units.Never {
 		n = 1 + r.until(g.arrives.Add(-c.Update-1), n-1)
-	}
-	if a.calls+n > g.plain && !g.finishes(&r, n) {
-		n--
 	}
 	if n = g.takeBlocks(&r, n); n == 0 {
 		return false
@@ -205,44 +202,65 @@ func (g *glide) leap(most int) bool {
 	e.core = result.Add(c.Update)
 	g.told(&r, n)
 	if g.old.end = e.gpu; a.calls > g.plain {
-		g.old.owe(&e.final)
+		g.old.cost.Update += c.UpdateFinished
+		g.old.cost.Deliver += c.DeliverFinished
 	}
 	g.finish()
 	return true
 }
 
-// finishes says whether the last of n steps, in which somebody's last token is computed, goes by the rhythm too. What its
-// result costs is another matter.
-func (g *glide) finishes(r *rhythm, n int) bool {
-	w, c, f := &g.next.Work, &g.next.cost, &g.final
-	before := w.DecodeContext
-	w.DecodeContext, w.Finishing = before+units.Tokens((n-1)*w.Decodes), 1
-	g.timer.Step(w, f)
-	w.DecodeContext, w.Finishing = before, 0
-	return f.GPU == c.GPU+r.rise*units.Span(n-1) && f.Schedule == c.Schedule && f.Launch == c.Launch
-}
-
-// takeBlocks takes the blocks of the next n calls, each when its turn comes, and returns for how many there are enough.
+// takeBlocks takes the blocks of the next n calls, each when its turn comes, and returns for how many there are enough. The
+// first call's turn is now, and then one comes after each result, in the rhythm.
 func (g *glide) takeBlocks(r *rhythm, n int) int {
 	e, a := g.Engine, g.a
-	phase, need := (a.calls+1)%len(a.phases), 0
-	at, next, gap := e.core, r.first.Add(g.next.cost.Update), r.gap
-	var moment wide
-	for i := range n {
-		k := int(a.phases[phase])
-		if need += k; need > a.free.free {
-			need, n = need-k, i
-			break
-		}
-		moment.add(uint64(k), at)
-		at, next, gap = next, next.Add(gap), gap+r.rise
-		if phase++; phase == len(a.phases) {
+	if n = a.lasting(n); n == 0 {
+		return 0
+	}
+	period, phase := len(a.phases), (a.calls+1)%len(a.phases)
+	now := int(a.phases[phase])
+	var then, gaps, rises int
+	for i := range min(n-1, period) {
+		if phase++; phase == period {
 			phase = 0
 		}
+		calls, sum, pairs := 1, i, i*(i-1)/2
+		if n-1 > period {
+			calls = (n-2-i)/period + 1
+			sum, pairs = along(i, period, calls)
+		}
+		k := int(a.phases[phase])
+		then, gaps, rises = then+k*calls, gaps+k*sum, rises+k*pairs
 	}
-	if need > 0 {
-		a.free.take(need)
-		e.gauge.Used.grow(need, moment)
+	if now+then == 0 {
+		return n
+	}
+	a.free.take(now + then)
+	var moment wide
+	moment.add(uint64(now), uint64(e.core))
+	moment.add(uint64(then), uint64(r.first.Add(g.next.cost.Update)))
+	moment.add(uint64(gaps), uint64(r.gap))
+	moment.add(uint64(rises), uint64(r.rise))
+	e.gauge.Used.grow(now+then, moment)
+	return n
+}
+
+// along returns the sum of i, and that of i(i−1)/2, over n numbers i from some on, a stride apart.
+func along(from, stride, n int) (sum, pairs int) {
+	m := n * (n - 1) / 2
+	sum = n*from + stride*m
+	return sum, (n*from*(from-1) + (2*from-1)*stride*m + stride*stride*(m*(2*n-1)/3)) / 2
+}
+
+// lasting says for how many of the next n calls there are blocks. In as many calls as a block has tokens each decode takes
+// one.
+func (a *aggregate) lasting(n int) int {
+	period := len(a.phases)
+	whole := a.free.free / a.decodes
+	left := a.free.free - whole*a.decodes
+	for i := whole * period; i < n; i++ {
+		if left -= int(a.phases[(a.calls+1+i)%period]); left < 0 {
+			return i
+		}
 	}
 	return n
 }

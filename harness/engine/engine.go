@@ -38,7 +38,6 @@ type Engine struct {
 	lastSeen units.Time // when clients saw the tokens of the last of them
 	gauge    Gauge
 	alike    Batch // coast's: the next of its steps
-	final    Cost  // likewise: of the one in which somebody's last token is computed
 	events   []Event
 }
 

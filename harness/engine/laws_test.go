@@ -85,6 +85,7 @@ func timerOf(seed uint64) enginetest.Linear {
 	if seed%7 == 0 {
 		l.Deliver, l.IntakeFor, l.Update = 0, 0, 0
 	}
+	l.Finished = units.Microsecond * units.Span(seed%2*70)
 	if seed%4 != 0 { // steps of growing length
 		l.PerContext, l.Bend = units.Nanosecond*units.Span(seed%11*100), units.Tokens(seed%13*200)
 	}

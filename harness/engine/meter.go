@@ -22,11 +22,11 @@ func (m *Meter) set(t units.Time, v int) {
 func (m *Meter) change(t units.Time, v int) {
 	var change wide
 	if v > m.Now {
-		change.add(uint64(v-m.Now), t)
+		change.add(uint64(v-m.Now), uint64(t))
 		m.grow(v-m.Now, change)
 		return
 	}
-	change.add(uint64(m.Now-v), t)
+	change.add(uint64(m.Now-v), uint64(t))
 	m.moment.sub(change)
 	m.Now = v
 }
@@ -41,7 +41,7 @@ func (m *Meter) grow(n int, moment wide) {
 // AreaAt is ∫ of the meter over seconds up to t.
 func (m Meter) AreaAt(t units.Time) float64 {
 	var under wide
-	under.add(uint64(m.Now), t)
+	under.add(uint64(m.Now), uint64(t))
 	under.sub(m.moment)
 	return (float64(float64(under.high)*(1<<64)) + float64(under.low)) / float64(units.Second)
 }
@@ -50,8 +50,8 @@ func (m Meter) AreaAt(t units.Time) float64 {
 type wide struct{ high, low uint64 }
 
 // add adds n·t.
-func (w *wide) add(n uint64, t units.Time) {
-	high, low := bits.Mul64(n, uint64(t))
+func (w *wide) add(n, t uint64) {
+	high, low := bits.Mul64(n, t)
 	w.sum(wide{high, low})
 }
 

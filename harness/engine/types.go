@@ -54,9 +54,11 @@ type Cost struct {
 	Schedule, Launch, GPU, Update, Deliver, Write units.Span
 
 	// Of the same work with more DecodeContext, up to UpTo, each token more costs PerContext ≥ 0 of GPU time and nothing
-	// else. A timer that does not say leaves both 0: then each step is asked for.
-	PerContext units.Span
-	UpTo       units.Tokens
+	// else; with more Finishing, each takes the latter two longer and nothing else. A timer that does not say leaves UpTo 0:
+	// then each step is asked for.
+	PerContext                      units.Span
+	UpTo                            units.Tokens
+	UpdateFinished, DeliverFinished units.Span
 }
 
 // launch is what becomes of a step that the host begins at t, on a GPU that is busy until gpu: when the host has done,

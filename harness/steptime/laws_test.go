@@ -141,7 +141,8 @@ func TestAStepHasAllOfItsParts(t *testing.T) {
 	}
 }
 
-// What a step's cost says of the same step with more context is so, up to where it says; beyond, each token costs more.
+// What a step's cost says of the same step with more context and more ends is so, up to where it says; beyond, each token
+// costs more.
 func TestContextCostsWhatItSays(t *testing.T) {
 	for _, d := range deployments(t) {
 		timer, err := steptime.For(d)
@@ -160,8 +161,10 @@ func TestContextCostsWhatItSays(t *testing.T) {
 				c := cost(timer, &w)
 				more := w
 				upTo := min(c.UpTo, 1<<30)
-				for _, more.DecodeContext = range []units.Tokens{min(w.DecodeContext+1, upTo), (w.DecodeContext + upTo) / 2, upTo} {
+				for more.Finishing, more.DecodeContext = range []units.Tokens{min(w.DecodeContext+1, upTo), (w.DecodeContext + upTo) / 2, upTo} {
 					want := c
+					want.Update += c.UpdateFinished * units.Span(more.Finishing)
+					want.Deliver += c.DeliverFinished * units.Span(more.Finishing)
 					want.GPU += c.PerContext * units.Span(more.DecodeContext-w.DecodeContext)
 					require.Equal(t, want, cost(timer, &more), "%s: %d decodes, context %d and %d", d.GPU.ID, n, w.DecodeContext, more.DecodeContext)
 				}

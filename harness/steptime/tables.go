@@ -114,6 +114,7 @@ func (t Timer) Step(w *engine.Work, into *engine.Cost) {
 	into.Schedule, into.Launch, into.Update, into.Write = h.prepare(w), h.launching(w, m.graphs), h.update(w), h.writeToken*units.Span(w.Sampled)
 	p := m.piece(w)
 	into.GPU, into.PerContext, into.UpTo = m.gpu(w, p), p.slope, p.upTo
+	into.UpdateFinished, into.DeliverFinished = h.updateFinished, h.deliverFinished
 	if m.kernels.flash.mixed(w) {
 		into.PerContext, into.UpTo = 0, 0 // not said
 	}

@@ -153,13 +153,15 @@ type Linear struct {
 	Launch             units.Span
 	Deliver, IntakeFor units.Span
 	WriteToken         units.Span // to one client
+	Finished           units.Span // longer take Update and Deliver for each that finishes
 	Awaits             int        // of a request on its way in
 }
 
 // Step is the cost of a step.
 func (l Linear) Step(w *engine.Work, c *engine.Cost) {
 	*c = engine.Cost{Schedule: l.Schedule, Launch: l.Launch, GPU: l.Base + l.PerToken*units.Span(w.Tokens) + l.PerContext*units.Span(w.DecodeContext),
-		Update: l.Update, Deliver: l.Deliver, Write: l.WriteToken * units.Span(w.Sampled), PerContext: l.PerContext, UpTo: l.Bend}
+		Update: l.Update + l.Finished*units.Span(w.Finishing), Deliver: l.Deliver + l.Finished*units.Span(w.Finishing),
+		Write: l.WriteToken * units.Span(w.Sampled), PerContext: l.PerContext, UpTo: l.Bend, UpdateFinished: l.Finished, DeliverFinished: l.Finished}
 	switch beyond := w.DecodeContext - l.Bend; {
 	case l.Bend == 0:
 		c.UpTo = math.MaxInt
