@@ -29,6 +29,9 @@ type GapCount struct {
 	N   int64      `json:"n"`
 }
 
+// Grow makes room for so many different gaps, if that many are held exactly.
+func (g *Gaps) Grow(n int) { g.Items = slices.Grow(g.Items, min(n, exactGaps-len(g.Items))) }
+
 // Add records gap n times.
 func (g *Gaps) Add(gap units.Span, n int64) {
 	g.Count += n

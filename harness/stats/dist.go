@@ -24,26 +24,14 @@ type Dist struct {
 	Mean, P50, P90, P95, P99, Max units.Span
 }
 
-// once is a value that counts once.
-type once units.Span
-
-func (o once) key() units.Span { return units.Span(o) }
-func (o once) weight() int64   { return 1 }
-
-// times is a gap that counts as often as it was seen.
-type times record.GapCount
-
-func (t times) key() units.Span { return t.Gap }
-func (t times) weight() int64   { return t.N }
-
 // Of summarizes a sample.
 func Of(m Method, sample []units.Span) Dist {
 	if len(sample) == 0 {
 		return Dist{}
 	}
-	items := make([]once, len(sample))
+	items := make([]record.GapCount, len(sample))
 	for i, s := range sample {
-		items[i] = once(s)
+		items[i] = record.GapCount{Gap: s, N: 1}
 	}
 	d := read(m, int64(len(items)), func(ranks []int64) []units.Span { return place(items, ranks) })
 	d.Mean = mean(sample)
@@ -52,16 +40,20 @@ func Of(m Method, sample []units.Span) Dist {
 
 // OfGaps summarizes weighted gaps exactly, without writing each of them out.
 func OfGaps(m Method, g record.Gaps) Dist {
+	g.Items = slices.Clone(g.Items)
+	return ofOwn(m, &g)
+}
+
+// ofOwn is OfGaps of gaps whose order nobody needs: it reorders them.
+func ofOwn(m Method, g *record.Gaps) Dist {
 	if g.Count == 0 {
 		return Dist{}
 	}
-	items := make([]times, len(g.Items))
 	n := int64(0)
-	for i, it := range g.Items {
-		items[i] = times(it)
+	for _, it := range g.Items {
 		n += it.N
 	}
-	d := read(m, n, func(ranks []int64) []units.Span { return place(items, ranks) })
+	d := read(m, n, func(ranks []int64) []units.Span { return place(g.Items, ranks) })
 	d.Mean = meanGap(g.Items, n)
 	d.Max = max(d.Max, g.Max) // exact also where the others are not
 	return d

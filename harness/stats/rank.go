@@ -1,35 +1,32 @@
 package stats
 
-import "github.com/testing-symbiote/symbiote/harness/units"
-
-// weighted is a value and how often it was seen.
-type weighted interface {
-	key() units.Span
-	weight() int64
-}
+import (
+	"github.com/testing-symbiote/symbiote/harness/record"
+	"github.com/testing-symbiote/symbiote/harness/units"
+)
 
 // place reorders items so that the values at the given ranks (rising, from 0, counted by weight) can be read, and returns
 // them. It looks only where a rank falls, so it is linear where a sort is not.
-func place[T weighted](items []T, ranks []int64) []units.Span {
+func place(items []record.GapCount, ranks []int64) []units.Span {
 	out := make([]units.Span, len(ranks))
 	descend(items, 0, ranks, out)
 	return out
 }
 
 // descend finds the ranks among items, before which there are base values.
-func descend[T weighted](items []T, base int64, ranks []int64, out []units.Span) {
+func descend(items []record.GapCount, base int64, ranks []int64, out []units.Span) {
 	for len(ranks) > 0 {
 		if len(items) <= 12 {
 			insertion(items)
 			n := base
 			for i := 0; len(ranks) > 0; i++ {
-				for n += items[i].weight(); len(ranks) > 0 && ranks[0] < n; ranks, out = ranks[1:], out[1:] {
-					out[0] = items[i].key()
+				for n += items[i].N; len(ranks) > 0 && ranks[0] < n; ranks, out = ranks[1:], out[1:] {
+					out[0] = items[i].Gap
 				}
 			}
 			return
 		}
-		pivot := median(items[0].key(), items[len(items)/2].key(), items[len(items)-1].key())
+		pivot := median(items[0].Gap, items[len(items)/2].Gap, items[len(items)-1].Gap)
 		lt, gt, below, same := split(items, pivot)
 		left := 0
 		for left < len(ranks) && ranks[left] < base+below {
@@ -46,12 +43,12 @@ func descend[T weighted](items []T, base int64, ranks []int64, out []units.Span)
 }
 
 // split puts what is smaller than pivot before lt, what is larger from gt on, and counts the others.
-func split[T weighted](items []T, pivot units.Span) (lt, gt int, below, same int64) {
+func split(items []record.GapCount, pivot units.Span) (lt, gt int, below, same int64) {
 	gt = len(items)
 	for i := 0; i < gt; {
-		switch k := items[i].key(); {
+		switch k := items[i].Gap; {
 		case k < pivot:
-			below += items[i].weight()
+			below += items[i].N
 			items[lt], items[i] = items[i], items[lt]
 			lt++
 			i++
@@ -59,7 +56,7 @@ func split[T weighted](items []T, pivot units.Span) (lt, gt int, below, same int
 			gt--
 			items[gt], items[i] = items[i], items[gt]
 		default:
-			same += items[i].weight()
+			same += items[i].N
 			i++
 		}
 	}
@@ -68,9 +65,9 @@ func split[T weighted](items []T, pivot units.Span) (lt, gt int, below, same int
 
 func median(a, b, c units.Span) units.Span { return max(min(a, b), min(max(a, b), c)) }
 
-func insertion[T weighted](items []T) {
+func insertion(items []record.GapCount) {
 	for i := 1; i < len(items); i++ {
-		for k := i; k > 0 && items[k].key() < items[k-1].key(); k-- {
+		for k := i; k > 0 && items[k].Gap < items[k-1].Gap; k-- {
 			items[k], items[k-1] = items[k-1], items[k]
 		}
 	}

@@ -17,10 +17,10 @@ func TestPlaceIsASort(t *testing.T) {
 	for seed := range uint64(300) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 7))
-			var items []times
+			var items []record.GapCount
 			var all []units.Span
 			for range 1 + r.IntN(500) {
-				it := times{Gap: units.Span(r.Int64N(1 + r.Int64N(1000))), N: 1 + r.Int64N(3)}
+				it := record.GapCount{Gap: units.Span(r.Int64N(1 + r.Int64N(1000))), N: 1 + r.Int64N(3)}
 				items = append(items, it)
 				for range it.N {
 					all = append(all, it.Gap)

@@ -60,6 +60,9 @@ func Summarize(run *record.Run) Summary { return SummarizeBy(NearestRank, run) }
 // SummarizeBy reads percentiles by m; Linear is for comparisons with figures that were published that way.
 func SummarizeBy(m Method, run *record.Run) Summary {
 	c := NewStream(m)
+	for _, g := range []*record.Gaps{&c.ttft, &c.tpot, &c.e2el, &c.queue} {
+		g.Grow(len(run.Requests))
+	}
 	for i := range run.Requests {
 		c.Add(&run.Requests[i])
 	}

@@ -66,10 +66,10 @@ func (c *Stream) Summary(run *record.Run) Summary {
 	for _, g := range []*record.Gaps{&c.ttft, &c.tpot, &c.e2el, &c.queue, &c.serviceTTFT, &c.serviceE2EL, &c.lag} {
 		g.Settle()
 	}
-	s.TTFT, s.TPOT, s.E2EL, s.Queue, s.Lag = OfGaps(m, c.ttft), OfGaps(m, c.tpot), OfGaps(m, c.e2el), OfGaps(m, c.queue), OfGaps(m, c.lag)
+	s.TTFT, s.TPOT, s.E2EL, s.Queue, s.Lag = ofOwn(m, &c.ttft), ofOwn(m, &c.tpot), ofOwn(m, &c.e2el), ofOwn(m, &c.queue), ofOwn(m, &c.lag)
 	s.ServiceTTFT, s.ServiceE2EL = s.TTFT, s.E2EL
 	if c.lagged {
-		s.ServiceTTFT, s.ServiceE2EL = OfGaps(m, c.serviceTTFT), OfGaps(m, c.serviceE2EL)
+		s.ServiceTTFT, s.ServiceE2EL = ofOwn(m, &c.serviceTTFT), ofOwn(m, &c.serviceE2EL)
 	}
 	s.ITL = OfGaps(m, run.Gaps)
 	s.LongestGap = run.Gaps.Max
