@@ -21,6 +21,8 @@ func (e *end) valid() bool { return e.r.state != isGone && e.epoch == e.r.epoch 
 
 func (e *end) before(o *end) bool { return e.at < o.at || e.at == o.at && e.seq < o.seq }
 
+func (a *agenda) len() int { return a.line.len() + len(a.heap) }
+
 // next is the first call after which somebody leaves.
 func (a *agenda) next() int {
 	for {

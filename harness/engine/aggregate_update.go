@@ -23,7 +23,9 @@ func (a *aggregate) Update(b *Batch) []Output {
 			a.leaving = append(a.leaving, e)
 		}
 	}
-	a.stopped(b)
+	if a.stops.len() > 0 {
+		a.stopped(b)
+	}
 	for _, e := range a.leaving {
 		a.end(e)
 	}

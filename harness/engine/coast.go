@@ -4,7 +4,7 @@ import "github.com/testing-symbiote/symbiote/harness/units"
 
 // coast takes turns and results in which nothing changes but the decodes' length: no request comes, goes, or is in its
 // prompt, and blocks are there for all. It leaves what takeTurn and takeResult would leave, and tells what they would tell.
-// False if the next turn is not of this kind.
+// Where a result that is awaited is of another kind, it takes the turn alone. False if the next turn is not of this kind.
 func (e *Engine) coast(to units.Time) bool {
 	a, ok := e.s.(*aggregate)
 	if !ok || len(e.flight) != e.depth-1 || len(e.cancels) > 0 {
@@ -26,23 +26,30 @@ func (e *Engine) coast(to units.Time) bool {
 	begin := a.calls
 	w := &g.next.Work
 	w.Decodes, w.Tokens, w.Sampled, w.Running = a.decodes, units.Tokens(a.decodes), a.decodes, a.running
+	alike := a.alike()
 	for most := min(last, begin+manyEvents); a.calls < most && e.core <= to && e.core < g.arrives; {
-		w.DecodeContext, w.Finishing = units.Tokens(a.base+int64(a.decodes)*int64(a.calls+1)), 0
-		if a.calls == g.plain {
-			w.Finishing = 1
+		g.price(a.calls == begin)
+		if alike && g.leap(most-a.calls) {
+			continue
 		}
-		e.timer.Step(w, &g.next.cost)
-		if !g.leap(most-a.calls) && !g.step() {
+		if done, ok := g.turn(); !ok {
 			break
+		} else if result := max(done, g.old.end); !alike || result > to {
+			g.fly(done)
+			break
+		} else {
+			g.result(result)
 		}
 	}
 	if a.calls == begin {
 		return false
 	}
 	e.executed = true
-	a.processed = a.calls - len(e.flight)
-	if e.depth > 1 {
-		g.old.Number = a.processed + 1
+	if alike {
+		a.processed = a.calls - len(e.flight)
+		if e.depth > 1 {
+			g.old.Number = a.processed + 1
+		}
 	}
 	return true
 }
@@ -56,38 +63,53 @@ type glide struct {
 	to, arrives units.Time // results up to here, turns before then
 }
 
-// step is one turn and its result; false if a block is missing, or if the result comes later and is awaited.
-func (g *glide) step() bool {
+// price says what the next step costs: the timer need not be asked if the last answer said it.
+func (g *glide) price(first bool) {
+	a, w, c := g.a, &g.next.Work, &g.next.cost
+	before := w.DecodeContext
+	w.DecodeContext, w.Finishing = units.Tokens(a.base+int64(a.decodes)*int64(a.calls+1)), 0
+	if a.calls == g.plain {
+		w.Finishing = 1
+	}
+	if first || w.DecodeContext > c.UpTo || w.Finishing > 0 {
+		g.timer.Step(w, c)
+		return
+	}
+	c.GPU += c.PerContext * units.Span(w.DecodeContext-before)
+}
+
+// turn begins a step and says when the host has; false if a block is missing.
+func (g *glide) turn() (done units.Time, ok bool) {
 	e, a := g.Engine, g.a
 	need := int(a.phases[(a.calls+1)%len(a.phases)])
 	if need > a.free.free {
-		return false
+		return 0, false
 	}
 	a.calls++
 	if need > 0 {
 		a.free.take(need)
 		e.gauge.Used.set(e.core, e.gauge.Used.Now+need)
 	}
-	done, end := g.next.cost.launch(e.core, e.gpu)
-	g.next.end, e.gpu = end, end
+	done, e.gpu = g.next.cost.launch(e.core, e.gpu)
+	g.next.end = e.gpu
 	e.gauge.Busy += g.next.cost.GPU
 	e.gauge.Steps++
 	g.finish()
-	result := max(done, g.old.end)
-	if result > g.to {
-		g.fly(done)
-		return false
-	}
+	return done, true
+}
+
+// result takes the result of the step before.
+func (g *glide) result(at units.Time) {
+	e, a := g.Engine, g.a
 	e.turn++
-	e.now = max(e.now, result)
-	e.core = result.Add(g.old.cost.Update)
+	e.now = max(e.now, at)
+	e.core = at.Add(g.old.cost.Update)
 	seen := e.front.hand(e.core, &g.old.cost, a.decodes)
 	ev := e.tell(Step, e.core)
 	ev.Seen, ev.Steps, ev.Tokens, ev.Gap, ev.Count = seen, 1, g.next.Work.Tokens, seen.Sub(e.lastSeen), a.decodes
 	e.lastSeen = seen
-	g.old.end = end
+	g.old.end = g.next.end
 	g.old.owe(&g.next.cost)
-	return true
 }
 
 // fly leaves the step that a turn began in flight.
@@ -219,13 +241,16 @@ func (g *glide) takeBlocks(r *rhythm, n int) int {
 	period, phase := len(a.phases), (a.calls+1)%len(a.phases)
 	now := int(a.phases[phase])
 	var then, gaps, rises int
+	rounds, more := (n-1)/period, (n-1)%period
 	for i := range min(n-1, period) {
 		if phase++; phase == period {
 			phase = 0
 		}
 		calls, sum, pairs := 1, i, i*(i-1)/2
-		if n-1 > period {
-			calls = (n-2-i)/period + 1
+		if rounds > 0 {
+			if calls = rounds; i < more {
+				calls++
+			}
 			sum, pairs = along(i, period, calls)
 		}
 		k := int(a.phases[phase])
@@ -254,6 +279,9 @@ func along(from, stride, n int) (sum, pairs int) {
 // lasting says for how many of the next n calls there are blocks. In as many calls as a block has tokens each decode takes
 // one.
 func (a *aggregate) lasting(n int) int {
+	if n*a.decodes <= a.free.free {
+		return n
+	}
 	period := len(a.phases)
 	whole := a.free.free / a.decodes
 	left := a.free.free - whole*a.decodes
@@ -285,22 +313,13 @@ func (g *glide) told(r *rhythm, n int) {
 }
 
 // plan returns the last call up to which nothing changes but the decodes' length, if blocks last, and the one after it if that
-// only schedules the last token of one request. They are none if the next call, or a result that is still to come, is not of
-// this kind.
+// only schedules the last token of one request. They are none if the next call is not of this kind.
 func (a *aggregate) plan() (plain, last int) {
-	if a.partial != nil || a.decodes == 0 || a.Waiting() > 0 && !a.blocked {
+	if a.partial != nil || a.Waiting() > 0 && !a.blocked {
 		return 0, 0
 	}
-	for i := a.taken; i < a.begun; i++ {
-		if f := a.flight(i); f.decodes != a.decodes || len(f.singles)+len(f.stale)+f.dropped > 0 {
-			return 0, 0
-		}
-	}
-	for a.ending.len() > 0 {
-		if a.ending.front().valid() {
-			return 0, 0
-		}
-		a.ending.pop()
+	if a.leave(a.calls); a.decodes == 0 {
+		return 0, 0
 	}
 	stop, end := a.stops.next(), a.ends.next()
 	plain = min(stop, end) - 1
@@ -308,4 +327,20 @@ func (a *aggregate) plan() (plain, last int) {
 		return plain, plain + 1
 	}
 	return plain, plain
+}
+
+// alike says whether the results that are still to come are of the same kind as the next call.
+func (a *aggregate) alike() bool {
+	for a.ending.len() > 0 {
+		if a.ending.front().valid() {
+			return false
+		}
+		a.ending.pop()
+	}
+	for i := a.taken; i < a.begun; i++ {
+		if f := a.flight(i); f.decodes != a.decodes || len(f.singles)+len(f.stale)+f.dropped > 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -31,3 +31,18 @@ func TestARhythmIsCounted(t *testing.T) {
 		require.Equal(t, want, h.until(limit, most), "%+v up to %d of %d", h, limit, most)
 	}
 }
+
+// The sums over numbers a stride apart are what adding them up gives.
+func TestNumbersAStrideApartAreSummed(t *testing.T) {
+	for from := range 20 {
+		for stride := range 33 {
+			sum, pairs := 0, 0
+			for n := range 40 {
+				gotSum, gotPairs := along(from, stride, n)
+				require.Equal(t, [2]int{sum, pairs}, [2]int{gotSum, gotPairs}, "%d numbers from %d on, %d apart", n, from, stride)
+				i := from + n*stride
+				sum, pairs = sum+i, pairs+i*(i-1)/2
+			}
+		}
+	}
+}
