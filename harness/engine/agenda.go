@@ -5,73 +5,66 @@ import "math"
 // agenda is when decodes will leave, earliest first and then in order of admission. Those that are entered in this order, as
 // answers of one length are, queue; only the others are in a heap. It forgets of itself who left otherwise.
 type agenda struct {
-	line fifo[end]
-	heap []end
+	members *seats
+	line    fifo[end]
+	heap    []end
 }
 
-// end says that r leaves after call at, if nothing happens to it before.
+// end says that a member leaves after call at, if nothing happens to it before.
 type end struct {
 	at    int
 	seq   int64 // of its admission
 	epoch int
-	r     *member
+	seat
 }
 
-func (e *end) valid() bool { return e.r.state != isGone && e.epoch == e.r.epoch && e.at < e.r.cut }
+// stays says whether nothing has happened to r since that was said.
+func (r *member) stays(e *end) bool { return r.state != isGone && e.epoch == r.epoch && e.at < r.cut }
 
 func (e *end) before(o *end) bool { return e.at < o.at || e.at == o.at && e.seq < o.seq }
 
 func (a *agenda) len() int { return a.line.len() + len(a.heap) }
 
-// next is the first call after which somebody leaves.
+// next is the first call after which somebody leaves, or would have left.
 func (a *agenda) next() int {
-	for {
-		e := a.first()
-		if e == nil {
-			return math.MaxInt
-		}
-		if e.valid() {
-			return e.at
-		}
-		a.pop()
+	at := math.MaxInt
+	if a.line.len() > 0 {
+		at = a.line.front().at
 	}
+	if len(a.heap) > 0 {
+		at = min(at, a.heap[0].at)
+	}
+	return at
 }
 
 // due removes and returns the first end if it is not after call by.
 func (a *agenda) due(by int) (end, bool) {
-	for e := a.first(); e != nil && e.at <= by; e = a.first() {
-		if x := a.pop(); x.valid() {
+	for a.next() <= by {
+		if x := a.pop(); a.members.at(x.seat).stays(&x) {
 			return x, true
 		}
 	}
 	return end{}, false
 }
 
-// alone says whether nobody else leaves after the call that next returned.
+// alone says whether somebody leaves after the call that next returned, and nobody else.
 func (a *agenda) alone() bool {
-	at, same := a.first().at, 0
-	for i := 0; i < min(2, a.line.len()); i++ {
-		if a.line.items[a.line.head+i].at == at {
-			same++
+	var e *end
+	line, heap := a.line.items[a.line.head:], a.heap
+	if len(heap) == 0 || len(line) > 0 && line[0].before(&heap[0]) {
+		e, line = &line[0], line[1:]
+	} else {
+		e, heap = &heap[0], heap[1:]
+	}
+	if len(line) > 0 && line[0].at == e.at {
+		return false
+	}
+	for i := 0; i < min(2, len(heap)); i++ { // in the heap itself the next is among the two that follow
+		if heap[i].at == e.at {
+			return false
 		}
 	}
-	for i := 0; i < min(3, len(a.heap)); i++ {
-		if a.heap[i].at == at {
-			same++
-		}
-	}
-	return same == 1
-}
-
-// first is the earliest entry; nil if there is none.
-func (a *agenda) first() *end {
-	switch inLine, inHeap := a.line.len() > 0, len(a.heap) > 0; {
-	case inHeap && !(inLine && a.line.front().before(&a.heap[0])):
-		return &a.heap[0]
-	case inLine:
-		return a.line.front()
-	}
-	return nil
+	return a.members.at(e.seat).stays(e)
 }
 
 func (a *agenda) push(e end) {

@@ -19,12 +19,13 @@ type aggregate struct {
 	depth     int // steps that may be in flight
 	budget    units.Tokens
 	free      *freeList
-	order     []*member // running, in order of admission; nil where one has left
+	members   seats
+	order     []seat // running, in order of admission; nobody where one has left
 	running   int
-	waiting   fifo[*member] // those that were admitted before, or tried; they go before those in queued
+	waiting   fifo[seat] // those that were admitted before, or tried; they go before those in queued
 	queued    backlog
-	blocked   bool    // the head of waiting does not get in before somebody leaves
-	partial   *member // the one running request that is still in its prompt; it is the last
+	blocked   bool // the head of waiting does not get in before somebody leaves
+	partial   seat // the one running request that is still in its prompt; it is the last
 	calls     int
 	processed int
 	unsent    bool
@@ -43,8 +44,8 @@ type aggregate struct {
 	taken   int      // … and their results: those between are in flight
 	graves  fifo[grave]
 	hits    []hit
-	runs    []run   // the sequence of textOf
-	textOf  *member // whoever was looked up or registered last
+	runs    []run // the sequence of textOf
+	textOf  seat  // whoever was looked up or registered last
 	outputs []Output
 	stats   Counters
 }
@@ -62,14 +63,20 @@ const (
 
 // member is one request in the aggregate's hands.
 type member struct {
+	seat
 	Request
 	mark
+	progress
+	extents []int32 // its leading blocks, as far as they are registered and somebody may hit them
+}
+
+// progress is how far a member has come.
+type progress struct {
 	state     state
 	share     int // leading full blocks that consist of shared text
 	output    units.Tokens
 	computed  units.Tokens // while inPrompt
-	extents   []int32      // its leading blocks, as far as they are registered and somebody may hit them …
-	cached    int          // … and their number
+	cached    int          // blocks in extents
 	plain     int          // further blocks, while inPrompt
 	preempted int
 	place     int // in order
@@ -84,7 +91,7 @@ type member struct {
 
 // grave is an ended member that steps up to call may still refer to; after them it is used again.
 type grave struct {
-	r    *member
+	seat
 	call int
 }
 
@@ -100,6 +107,7 @@ func newAggregate(cfg Config) *aggregate {
 		cfg: cfg, depth: 1, budget: min(cfg.MaxNumBatchedTokens, cfg.MaxNumScheduledTokens),
 		free: newFreeList(int(cfg.NumBlocks)-1, cfg), phases: make([]int32, cfg.BlockSize),
 	}
+	a.ends.members, a.stops.members = &a.members, &a.members
 	if cfg.AsyncScheduling {
 		a.depth = 2
 	}
@@ -114,22 +122,23 @@ func (a *aggregate) head() *member {
 		q, _ := a.queued.pop()
 		a.waiting.push(a.member(q))
 	}
-	return *a.waiting.front()
+	return a.members.at(*a.waiting.front())
 }
 
 // member takes a request out of the mass.
-func (a *aggregate) member(q Request) *member {
-	var r *member
+func (a *aggregate) member(q Request) seat {
+	var k seat
 	if a.graves.len() > 0 && a.graves.front().call <= a.processed {
-		r = a.graves.pop().r
-		*r = member{extents: r.extents[:0], epoch: r.epoch + 1}
-		if a.textOf == r {
-			a.textOf = nil
+		if k = a.graves.pop().seat; k == a.textOf {
+			a.textOf = nobody
 		}
 	} else {
-		r = &member{}
+		k = a.members.add()
 	}
+	r := a.members.at(k)
 	r.Request = q
+	r.mark, r.progress = mark{}, progress{epoch: r.epoch + 1}
+	r.extents = r.extents[:0]
 	r.MaxTokens = min(q.MaxTokens, a.cfg.MaxModelLen-q.Prompt)
 	if a.cfg.EnablePrefixCaching {
 		var shared units.Tokens
@@ -139,7 +148,7 @@ func (a *aggregate) member(q Request) *member {
 		r.share = int(shared / a.cfg.BlockSize)
 	}
 	r.k0, r.last, r.cut = math.MaxInt, math.MaxInt, math.MaxInt
-	return r
+	return k
 }
 
 // Schedule decides the next step.
@@ -147,9 +156,9 @@ func (a *aggregate) Schedule() *Batch {
 	a.calls++
 	a.unsent = false
 	if len(a.order) > 64 && a.running < len(a.order)/2 {
-		a.order = slices.DeleteFunc(a.order, func(m *member) bool { return m == nil })
-		for i, m := range a.order {
-			m.place = i
+		a.order = slices.DeleteFunc(a.order, func(k seat) bool { return k == nobody })
+		for i, k := range a.order {
+			a.members.at(k).place = i
 		}
 	}
 	a.leave(a.calls - 1)
@@ -166,7 +175,8 @@ func (a *aggregate) Schedule() *Batch {
 	}
 	b.decodes = a.decodes
 	left := a.budget - units.Tokens(a.decodes)
-	if p := a.partial; p != nil && ok && left > 0 {
+	if a.partial != nobody && ok && left > 0 {
+		p := a.members.at(a.partial)
 		n := min(p.tokens()-p.computed, left)
 		if a.roomFor(p, n, b) {
 			a.chunk(b, p, n)
@@ -191,9 +201,9 @@ func (a *aggregate) leave(x int) {
 		if e.at > x {
 			return
 		}
-		if e.valid() && e.r.state == inDecode {
-			a.uncount(e.r)
-			e.r.state = inLast
+		if r := a.members.at(e.seat); r.stays(&e) && r.state == inDecode {
+			a.uncount(r)
+			r.state = inLast
 		}
 	}
 }
@@ -215,8 +225,8 @@ func (a *aggregate) uncount(r *member) {
 func (a *aggregate) scarce(b *Batch) bool {
 	now := a.calls % len(a.phases)
 	for i, served := 0, 0; served < int(a.phases[now]); i++ {
-		r := a.order[i]
-		if r == nil || r.state != inDecode || r.phase != now {
+		r := a.members.at(a.order[i]) // nobody decodes nothing
+		if r.state != inDecode || r.phase != now {
 			continue
 		}
 		for a.free.free < 1 {
@@ -243,8 +253,8 @@ func (a *aggregate) roomFor(p *member, n units.Tokens, b *Batch) bool {
 
 func (a *aggregate) youngest() *member {
 	for k := len(a.order) - 1; ; k-- {
-		if r := a.order[k]; r != nil {
-			return r
+		if r := a.order[k]; r != nobody {
+			return a.members.at(r)
 		}
 		a.order = a.order[:k]
 	}
@@ -268,7 +278,7 @@ func (a *aggregate) preempt(b *Batch, r *member) {
 	p := Preemption{ID: r.ID, Computed: r.computed}
 	switch {
 	case r.state == inPrompt:
-		a.partial = nil
+		a.partial = nobody
 	default:
 		r.output, r.cut = a.known(r), a.calls
 		s := min(a.calls-1, r.last)
@@ -278,7 +288,7 @@ func (a *aggregate) preempt(b *Batch, r *member) {
 		}
 		for i := a.taken; i < a.begun; i++ {
 			if f := a.flight(i); f.Number > r.k0 && f.Number < r.last {
-				f.stale = append(f.stale, r)
+				f.stale = append(f.stale, r.seat)
 			}
 		}
 	}
@@ -287,7 +297,7 @@ func (a *aggregate) preempt(b *Batch, r *member) {
 	r.preempted++
 	a.stats.Preemptions++
 	b.Preempted = append(b.Preempted, p)
-	a.waiting.pushFront(r)
+	a.waiting.pushFront(r.seat)
 }
 
 // vacate takes r out of running and frees its blocks; call is the last one that may have scheduled it. If its text may
@@ -312,7 +322,7 @@ func (a *aggregate) vacate(r *member, call int, keep bool) {
 	hashed := max(0, full-r.cached)
 	a.free.release(r.extents, hashed, held-r.cached-hashed)
 	r.extents, r.plain, r.cached = r.extents[:0], 0, 0
-	a.order[r.place] = nil
+	a.order[r.place] = nobody
 	a.running--
 	a.blocked = false
 }
@@ -324,26 +334,27 @@ func (a *aggregate) commit(b *Batch) {
 	w.Tokens, w.Sampled, w.Finishing = units.Tokens(b.decodes), b.decodes, 0
 	w.Admitted, w.Running = len(b.Admitted), a.running
 	for i := range a.ending.len() {
-		if e := a.ending.at(i); e.at == a.calls && e.valid() {
+		if e := a.ending.at(i); e.at == a.calls && a.members.at(e.seat).stays(&e) {
 			w.Finishing++
 		}
 	}
 	b.chunks = b.chunks[:0]
 	for _, s := range b.singles {
+		r := a.members.at(s.seat)
 		w.Tokens += s.n
 		if s.n == 1 {
 			w.Decodes++
-			w.DecodeContext += s.r.computed
+			w.DecodeContext += r.computed
 		} else {
-			b.chunks = append(b.chunks, Chunk{Tokens: s.n, Context: s.r.computed - s.n})
+			b.chunks = append(b.chunks, Chunk{Tokens: s.n, Context: r.computed - s.n})
 		}
 		if !s.final {
 			continue
 		}
 		w.Sampled++
-		if s.r.state == inDecode {
-			a.count(s.r)
-			a.ends.push(end{at: s.r.last, seq: s.r.seq, epoch: s.r.epoch, r: s.r})
+		if r.state == inDecode {
+			a.count(r)
+			a.ends.push(end{at: r.last, seq: r.seq, epoch: r.epoch, seat: r.seat})
 		} else {
 			w.Finishing++
 		}

@@ -29,8 +29,8 @@ func (a *aggregate) lookup(r *member) units.Tokens {
 
 // text is r's sequence; valid until another's is asked for.
 func (a *aggregate) text(r *member) []run {
-	if a.textOf != r {
-		a.textOf, a.runs = r, runsOf(&r.Request, a.runs[:0])
+	if a.textOf != r.seat {
+		a.textOf, a.runs = r.seat, runsOf(&r.Request, a.runs[:0])
 	}
 	return a.runs
 }
@@ -74,7 +74,7 @@ func (a *aggregate) admit(b *Batch, left units.Tokens) {
 		a.note(r, hits)
 		r.state, r.place, r.seq = inPrompt, len(a.order), a.admitted
 		a.admitted++
-		a.order = append(a.order, r)
+		a.order = append(a.order, r.seat)
 		a.running++
 		b.Admitted = append(b.Admitted, Admission{ID: r.ID, Hits: hits, Resumed: r.preempted > 0})
 		a.chunk(b, r, n)
@@ -107,11 +107,11 @@ func (a *aggregate) chunk(b *Batch, r *member, n units.Tokens) {
 		r.plain -= full - r.cached
 		a.register(r, full)
 	}
-	s := single{r: r, n: n, final: r.computed == r.tokens()}
+	s := single{seat: r.seat, n: n, final: r.computed == r.tokens()}
 	b.singles = append(b.singles, s)
-	a.partial = r
+	a.partial = r.seat
 	if s.final {
-		a.partial = nil
+		a.partial = nobody
 		a.startDecode(r)
 	}
 }
@@ -129,7 +129,7 @@ func (a *aggregate) startDecode(r *member) {
 	}
 	if r.StopAt > 0 && r.StopAt < r.MaxTokens {
 		if at := a.calls + int(r.StopAt-r.output) - 1; at > a.calls {
-			a.stops.push(end{at: at, seq: r.seq, epoch: r.epoch, r: r})
+			a.stops.push(end{at: at, seq: r.seq, epoch: r.epoch, seat: r.seat})
 		}
 	}
 }

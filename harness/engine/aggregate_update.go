@@ -12,14 +12,16 @@ func (a *aggregate) Update(b *Batch) []Output {
 	a.outputs = a.outputs[:0]
 	a.processed = b.Number
 	a.taken++
-	for _, r := range b.stale {
+	for _, k := range b.stale {
+		r := a.members.at(k)
 		r.output++
-		a.outputs = append(a.outputs, Output{ID: r.ID, Number: r.output, regular: true, mark: &r.mark})
+		o := a.output(r)
+		o.Number, o.regular = r.output, true
 	}
 	a.leave(b.Number)
 	a.leaving = a.leaving[:0]
 	for a.ending.len() > 0 && a.ending.front().at <= b.Number {
-		if e := a.ending.pop(); e.valid() {
+		if e := a.ending.pop(); a.members.at(e.seat).stays(&e) {
 			a.leaving = append(a.leaving, e)
 		}
 	}
@@ -30,11 +32,20 @@ func (a *aggregate) Update(b *Batch) []Output {
 		a.end(e)
 	}
 	for _, s := range b.singles {
-		if s.final && s.r.state != isGone {
-			a.sampled(b, s.r)
+		if r := a.members.at(s.seat); s.final && r.state != isGone {
+			a.sampled(b, r)
 		}
 	}
 	return a.outputs
+}
+
+// output adds one of r, which the caller completes in its place.
+func (a *aggregate) output(r *member) *Output {
+	n := len(a.outputs)
+	a.outputs = slices.Grow(a.outputs, 1)[:n+1]
+	o := &a.outputs[n]
+	o.ID, o.Number, o.Reason, o.regular, o.mark = r.ID, 0, NotFinished, false, &r.mark
+	return o
 }
 
 // stopped adds those whose stop token this step sampled to the leaving ones, in the order of their rows.
@@ -50,19 +61,19 @@ func (a *aggregate) stopped(b *Batch) {
 
 // end tells a decode's end. If a stop token ended it, it was scheduled once more since: those rows are void.
 func (a *aggregate) end(e end) {
-	r := e.r
-	o := Output{ID: r.ID, Number: r.MaxTokens, Reason: Length, regular: true, mark: &r.mark}
+	r := a.members.at(e.seat)
+	o := a.output(r)
+	o.Number, o.Reason, o.regular = r.MaxTokens, Length, true
 	if r.StopAt > 0 && r.StopAt <= r.MaxTokens {
 		o.Number, o.Reason = r.StopAt, Stop
 	}
-	a.outputs = append(a.outputs, o)
 	a.drop(r)
 	a.finish(r)
 }
 
 // sampled is the first token of a stay: r's prompt, or its recomputation, is complete.
 func (a *aggregate) sampled(b *Batch, r *member) {
-	o := Output{ID: r.ID, mark: &r.mark}
+	o := a.output(r)
 	if r.state == inQueue { // preempted since: the token counts, nothing else does
 		r.output++
 		o.Number = r.output
@@ -75,7 +86,6 @@ func (a *aggregate) sampled(b *Batch, r *member) {
 	case o.Number == r.MaxTokens:
 		o.Reason = Length
 	}
-	a.outputs = append(a.outputs, o)
 	if o.Reason != NotFinished {
 		if r.state != inQueue {
 			a.drop(r)
@@ -89,7 +99,7 @@ func (a *aggregate) drop(r *member) {
 	for i := a.taken; i < a.begun; i++ {
 		if f := a.flight(i); f.Number > r.k0 && f.Number <= r.last && f.Number < r.cut {
 			f.dropped++
-			f.stale = slices.DeleteFunc(f.stale, func(o *member) bool { return o == r })
+			f.stale = slices.DeleteFunc(f.stale, func(k seat) bool { return k == r.seat })
 		}
 	}
 }
@@ -97,17 +107,17 @@ func (a *aggregate) drop(r *member) {
 // finish ends a request that is running, or waits after a preemption.
 func (a *aggregate) finish(r *member) {
 	if r.state == inQueue {
-		a.waiting.remove(func(o *member) bool { return o == r })
+		a.waiting.remove(func(k seat) bool { return k == r.seat })
 		a.blocked = false
 	} else {
 		if r.state == inPrompt {
-			a.partial = nil
+			a.partial = nobody
 		}
 		a.vacate(r, a.calls, false)
 	}
 	r.state = isGone
 	a.unsent = true
-	a.graves.push(grave{r, a.calls})
+	a.graves.push(grave{r.seat, a.calls})
 }
 
 // Abort removes a request and frees its blocks at once; false if it is not here (any more).
@@ -125,13 +135,13 @@ func (a *aggregate) Abort(id RequestID) bool {
 
 // find looks for a request among those that were admitted or tried; nil if it is none of them.
 func (a *aggregate) find(id RequestID) *member {
-	for _, r := range a.order {
-		if r != nil && r.ID == id {
+	for _, k := range a.order {
+		if r := a.members.at(k); k != nobody && r.ID == id {
 			return r
 		}
 	}
 	for i := range a.waiting.len() {
-		if r := a.waiting.at(i); r.ID == id {
+		if r := a.members.at(a.waiting.at(i)); r.ID == id {
 			return r
 		}
 	}

@@ -14,9 +14,7 @@ func (e *Engine) coast(to units.Time) bool {
 	if last <= a.calls {
 		return false
 	}
-	var g glide
-	g.Engine, g.a, g.next, g.old = e, a, &e.alike, &e.alike
-	g.plain, g.to, g.arrives = plain, to, units.Never
+	g := glide{Engine: e, a: a, next: &e.alike, old: &e.alike, plain: plain, to: to, arrives: units.Never}
 	if e.intake.len() > 0 {
 		g.arrives = e.intake.next()
 	}
@@ -24,11 +22,9 @@ func (e *Engine) coast(to units.Time) bool {
 		g.old = e.flight[0]
 	}
 	begin := a.calls
-	w := &g.next.Work
-	w.Decodes, w.Tokens, w.Sampled, w.Running = a.decodes, units.Tokens(a.decodes), a.decodes, a.running
 	alike := a.alike()
 	for most := min(last, begin+manyEvents); a.calls < most && e.core <= to && e.core < g.arrives; {
-		g.price(a.calls == begin)
+		g.price()
 		if alike && g.leap(most-a.calls) {
 			continue
 		}
@@ -63,19 +59,21 @@ type glide struct {
 	to, arrives units.Time // results up to here, turns before then
 }
 
-// price says what the next step costs: the timer need not be asked if the last answer said it.
-func (g *glide) price(first bool) {
+// price says what the next step costs: the timer need not be asked if its last answer tells.
+func (g *glide) price() {
 	a, w, c := g.a, &g.next.Work, &g.next.cost
-	before := w.DecodeContext
-	w.DecodeContext, w.Finishing = units.Tokens(a.base+int64(a.decodes)*int64(a.calls+1)), 0
+	context := units.Tokens(a.base + int64(a.decodes)*int64(a.calls+1))
+	if a.calls < g.plain && a.decodes == w.Decodes && a.running == w.Running && w.DecodeContext <= context && context <= c.UpTo && w.Finishing == 0 {
+		c.GPU += c.PerContext * units.Span(context-w.DecodeContext)
+		w.DecodeContext = context
+		return
+	}
+	w.Decodes, w.Tokens, w.Sampled, w.Running = a.decodes, units.Tokens(a.decodes), a.decodes, a.running
+	w.DecodeContext, w.Finishing = context, 0
 	if a.calls == g.plain {
 		w.Finishing = 1
 	}
-	if first || w.DecodeContext > c.UpTo || w.Finishing > 0 {
-		g.timer.Step(w, c)
-		return
-	}
-	c.GPU += c.PerContext * units.Span(w.DecodeContext-before)
+	g.timer.Step(w, c)
 }
 
 // turn begins a step and says when the host has; false if a block is missing.
@@ -238,22 +236,23 @@ func (g *glide) takeBlocks(r *rhythm, n int) int {
 	if n = a.lasting(n); n == 0 {
 		return 0
 	}
-	period, phase := len(a.phases), (a.calls+1)%len(a.phases)
+	period := len(a.phases)
+	phase := (a.calls + 1) % period
 	now := int(a.phases[phase])
 	var then, gaps, rises int
-	rounds, more := (n-1)/period, (n-1)%period
-	for i := range min(n-1, period) {
+	first := min(n-1, period)
+	for i, pairs := 0, 0; i < first; i++ {
 		if phase++; phase == period {
 			phase = 0
 		}
-		calls, sum, pairs := 1, i, i*(i-1)/2
-		if rounds > 0 {
-			if calls = rounds; i < more {
-				calls++
-			}
-			sum, pairs = along(i, period, calls)
-		}
 		k := int(a.phases[phase])
+		then, gaps, rises = then+k, gaps+k*i, rises+k*pairs
+		pairs += i // so that it is i(i−1)/2
+	}
+	for i := period; i < min(n-1, 2*period); i++ { // and then
+		calls := (n-2-i)/period + 1
+		sum, pairs := along(i, period, calls)
+		k := int(a.phases[(a.calls+2+i)%period])
 		then, gaps, rises = then+k*calls, gaps+k*sum, rises+k*pairs
 	}
 	if now+then == 0 {
@@ -315,7 +314,7 @@ func (g *glide) told(r *rhythm, n int) {
 // plan returns the last call up to which nothing changes but the decodes' length, if blocks last, and the one after it if that
 // only schedules the last token of one request. They are none if the next call is not of this kind.
 func (a *aggregate) plan() (plain, last int) {
-	if a.partial != nil || a.Waiting() > 0 && !a.blocked {
+	if a.partial != nobody || a.Waiting() > 0 && !a.blocked {
 		return 0, 0
 	}
 	if a.leave(a.calls); a.decodes == 0 {
@@ -332,7 +331,7 @@ func (a *aggregate) plan() (plain, last int) {
 // alike says whether the results that are still to come are of the same kind as the next call.
 func (a *aggregate) alike() bool {
 	for a.ending.len() > 0 {
-		if a.ending.front().valid() {
+		if e := a.ending.front(); a.members.at(e.seat).stays(e) {
 			return false
 		}
 		a.ending.pop()

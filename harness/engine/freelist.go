@@ -22,6 +22,12 @@ type freeList struct {
 
 // extent is an entry of the free queue, a ring through entry 0, or, while requests hold it, of none.
 type extent struct {
+	stretch
+	text []run // that hold its tokens, if it has a key
+}
+
+// stretch is blocks side by side.
+type stretch struct {
 	next, prev int32
 	blocks     int32
 	start      int32  // blocks of the sequence before it
@@ -29,10 +35,9 @@ type extent struct {
 	above      int32  // what was cut off in front of it: held by all who held it then
 	key        uint64 // of the sequence up to the end of the first block; 0 = blocks that nobody can hit
 	hashed     bool   // they are in vLLM's cache all the same; with a key they are anyway
-	text       []run  // that hold the extent's tokens
 }
 
-func (x *extent) end() int { return int(x.start + x.blocks) }
+func (x *stretch) end() int { return int(x.start + x.blocks) }
 
 func newFreeList(blocks int, cfg Config) *freeList {
 	f := &freeList{list: make([]extent, 1), toTail: cfg.Rules == V023, block: cfg.BlockSize}
@@ -43,14 +48,16 @@ func newFreeList(blocks int, cfg Config) *freeList {
 	return f
 }
 
-func (f *freeList) entry(x extent) int32 {
+func (f *freeList) entry(x stretch, text []run) int32 {
 	if k := len(f.spare) - 1; k >= 0 {
 		e := f.spare[k]
 		f.spare = f.spare[:k]
-		f.list[e] = x
+		if f.list[e].stretch = x; text != nil {
+			f.list[e].text = text
+		}
 		return e
 	}
-	f.list = append(f.list, x)
+	f.list = append(f.list, extent{x, text})
 	return int32(len(f.list) - 1)
 }
 
@@ -79,7 +86,7 @@ func (f *freeList) push(after int32, n int, hashed bool) {
 			return
 		}
 	}
-	f.insert(after, f.entry(extent{blocks: int32(n), hashed: hashed}))
+	f.insert(after, f.entry(stretch{blocks: int32(n), hashed: hashed}, nil))
 }
 
 // take hands out n blocks from the head; cached ones among them are evicted.
@@ -166,7 +173,7 @@ func (f *freeList) touch(hits []hit, held []int32) []int32 {
 // the oldest.
 func (f *freeList) cut(e, n int32) int32 {
 	x := f.list[e]
-	u := f.entry(extent{blocks: n, start: x.start, refs: x.refs, above: x.above, key: x.key, text: x.text})
+	u := f.entry(stretch{blocks: n, start: x.start, refs: x.refs, above: x.above, key: x.key}, x.text)
 	f.table.replace(x.key, e, u)
 	if x.refs == 0 {
 		f.insert(e, u)
@@ -193,7 +200,7 @@ func (f *freeList) register(runs []run, start, end int, apart bool, held []int32
 		} else if _, copied := f.table.find(key); first && copied {
 			n = 1
 		}
-		e := f.entry(extent{blocks: int32(n), start: int32(start), refs: 1, key: key, text: upTo(runs, units.Tokens(start+n)*f.block)})
+		e := f.entry(stretch{blocks: int32(n), start: int32(start), refs: 1, key: key}, upTo(runs, units.Tokens(start+n)*f.block))
 		f.table.add(key, e)
 		held = append(held, e)
 		start += n

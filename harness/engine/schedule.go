@@ -21,13 +21,13 @@ type Batch struct {
 
 	// An aggregate's batch holds its decodes as a number.
 	decodes int
-	dropped int       // of them, requests that ended before their token came
-	stale   []*member // of them, requests that were preempted meanwhile
-	singles []single  // prompt chunks
+	dropped int      // of them, requests that ended before their token came
+	stale   []seat   // of them, requests that were preempted meanwhile
+	singles []single // prompt chunks
 }
 
 type single struct {
-	r     *member
+	seat
 	n     units.Tokens
 	final bool // it ends the prompt, so it samples
 }
