@@ -83,7 +83,7 @@ type queued struct {
 // queueOf is the queue over time. Where the backend cannot see when the engine begins, a request leaves with its first
 // token.
 func queueOf(run *record.Run) []queued {
-	steps := make([]queued, 0, 2*len(run.Requests))
+	var joins, leaves []units.Time
 	for i := range run.Requests {
 		r := &run.Requests[i]
 		left := r.Admitted
@@ -93,27 +93,19 @@ func queueOf(run *record.Run) []queued {
 		if left == units.Never {
 			continue // never served
 		}
-		steps = append(steps, queued{at: r.Intended, joins: true}, queued{at: left})
+		joins, leaves = append(joins, r.Intended), append(leaves, left)
 	}
-	slices.SortStableFunc(steps, func(a, b queued) int {
-		switch {
-		case a.at != b.at:
-			return int(min(max(a.at-b.at, -1), 1))
-		case a.joins && !b.joins:
-			return -1
-		case b.joins && !a.joins:
-			return 1
-		}
-		return 0
-	})
-	depth := 0
-	for i := range steps {
-		if steps[i].joins {
+	slices.Sort(joins)
+	slices.Sort(leaves)
+	steps := make([]queued, 0, 2*len(joins))
+	for depth := 0; len(leaves) > 0; {
+		if len(joins) > 0 && joins[0] <= leaves[0] {
 			depth++
+			steps, joins = append(steps, queued{joins[0], depth, true}), joins[1:]
 		} else {
 			depth--
+			steps, leaves = append(steps, queued{leaves[0], depth, false}), leaves[1:]
 		}
-		steps[i].depth = depth
 	}
 	return steps
 }

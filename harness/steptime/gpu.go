@@ -16,11 +16,17 @@ type kernels struct {
 	flash flash
 	gpu   catalog.GPU
 	fit   GPU
+	bent  [len(bends)]bend
 }
 
 func kernelsOf(d deploy.Deployment, fit GPU) kernels {
 	s := shapeOf(d)
-	return kernels{shape: s, flash: flashOf(d, &s), gpu: d.GPU, fit: fit}
+	k := kernels{shape: s, flash: flashOf(d, &s), gpu: d.GPU, fit: fit}
+	for i, r := range bends {
+		p := fit.Attention.Overlap
+		k.bent[i] = bend{math.Pow(1+math.Pow(r, p), 1/p-1), math.Pow(r, p-1)}
+	}
+	return k
 }
 
 const micro = 1e-6
@@ -136,6 +142,9 @@ type line struct{ base, slope float64 }
 // them it is the larger of two tangents, so that it stays a sum of integers.
 var bends = [...]float64{0, 0.4, 0.8, 1.4, 2.5, 5, math.Inf(1)}
 
+// bend is the curve at one of the bends: how far it lies above the larger time, and how steep it is.
+type bend struct{ scale, slope float64 }
+
 // decode returns the tangents of decode attention over all layers for n sequences, as a function of their summed
 // context.
 func (k *kernels) decode(n float64) [len(bends)]line {
@@ -143,7 +152,6 @@ func (k *kernels) decode(n float64) [len(bends)]line {
 	layers := float64(s.layers)
 	items := float64(layers*a.ItemUS*micro) * n * float64(s.kvHeads)
 	read := layers * s.kvBytes / (k.gpu.Bandwidth * a.Bandwidth)
-	p := a.Overlap
 	var lines [len(bends)]line
 	for i, r := range bends {
 		switch {
@@ -152,8 +160,8 @@ func (k *kernels) decode(n float64) [len(bends)]line {
 		case math.IsInf(r, 1):
 			lines[i] = line{0, read}
 		default:
-			scale := math.Pow(1+math.Pow(r, p), 1/p-1)
-			lines[i] = line{items * scale, read * scale * math.Pow(r, p-1)}
+			b := &k.bent[i]
+			lines[i] = line{items * b.scale, read * b.scale * b.slope}
 		}
 	}
 	return lines

@@ -19,15 +19,17 @@ func (m *model) tabulate(d deploy.Deployment) {
 	all := func(rows float64) units.Span {
 		return units.Seconds(k.linear(rows) + k.elementwise(rows) + k.reduce(rows))
 	}
+	m.graphs = graphsOf(d)
 	m.rows = make([]units.Span, fine)
 	for t := 1; t < fine; t++ {
-		m.rows[t] = all(float64(t))
+		if t > m.graphs.largest || int(m.graphs.padded[t]) == t {
+			m.rows[t] = all(float64(t))
+		}
 	}
 	m.coarse = make([]units.Span, tokens/coarseStep+2)
 	for i := 1; i < len(m.coarse); i++ {
 		m.coarse[i] = all(float64(i * coarseStep))
 	}
-	m.graphs = graphsOf(d)
 	m.attention = units.Seconds(k.fixedAttention())
 	m.kilopairs = units.Seconds(1024 * k.pairTime())
 	m.extraKeys = int64(k.fit.Attention.ExtraKeys)

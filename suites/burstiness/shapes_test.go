@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/testing-symbiote/symbiote/harness/slo"
@@ -89,12 +91,24 @@ func columns() []suite.Column {
 		}
 		return math.NaN()
 	})
-	weather := func(of func(slo.Weathered) stats.Dist) func(suite.Result) stats.Dist {
+	var weathered sync.Map // by run: five columns ask for the same
+	weather := func(r suite.Result) (w slo.Weathered, hasBurst bool) {
+		i := slices.IndexFunc(shapes(), func(s shape) bool { return strings.HasPrefix(r.Case.Name, s.name) })
+		if w, ok := weathered.Load(r.Run); ok {
+			return w.(slo.Weathered), i >= 0
+		}
+		var b slo.Burst
+		if i >= 0 {
+			b = shapes()[i].burst
+		}
+		w = slo.Weather(r.Run, b, target)
+		weathered.Store(r.Run, w)
+		return w, i >= 0
+	}
+	during := func(of func(slo.Weathered) stats.Dist) func(suite.Result) stats.Dist {
 		return func(r suite.Result) stats.Dist {
-			for _, s := range shapes() {
-				if strings.HasPrefix(r.Case.Name, s.name) {
-					return of(slo.Weather(r.Run, s.burst, target))
-				}
+			if w, ok := weather(r); ok {
+				return of(w)
 			}
 			return stats.Dist{}
 		}
@@ -107,11 +121,14 @@ func columns() []suite.Column {
 		{Name: "cv", Of: func(r suite.Result) float64 { return r.Summary.ArrivalCV }},
 		suite.Share("met SLO", "slo-met-%", suite.Higher, func(r suite.Result) float64 { return r.Verdict.Share }),
 		suite.Rate("goodput", "goodput/s", func(r suite.Result) float64 { return r.Verdict.GoodputPerSec }),
-		suite.Count("queue", "queue-peak", func(r suite.Result) int { return slo.Weather(r.Run, slo.Burst{}, target).PeakQueue }),
-		suite.Percentile("before", "", weather(func(w slo.Weathered) stats.Dist { return w.Before }), suite.P99),
-		suite.Percentile("during", "ttft-during-p99-ns", weather(func(w slo.Weathered) stats.Dist { return w.During }), suite.P99),
-		suite.Percentile("after", "ttft-after-p99-ns", weather(func(w slo.Weathered) stats.Dist { return w.After }), suite.P99),
-		suite.Percentile("recovers", "recovery-ns", weather(func(w slo.Weathered) stats.Dist {
+		suite.Count("queue", "queue-peak", func(r suite.Result) int {
+			w, _ := weather(r)
+			return w.PeakQueue
+		}),
+		suite.Percentile("before", "", during(func(w slo.Weathered) stats.Dist { return w.Before }), suite.P99),
+		suite.Percentile("during", "ttft-during-p99-ns", during(func(w slo.Weathered) stats.Dist { return w.During }), suite.P99),
+		suite.Percentile("after", "ttft-after-p99-ns", during(func(w slo.Weathered) stats.Dist { return w.After }), suite.P99),
+		suite.Percentile("recovers", "recovery-ns", during(func(w slo.Weathered) stats.Dist {
 			if !w.Recovers {
 				return stats.Dist{}
 			}
