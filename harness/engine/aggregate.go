@@ -338,7 +338,7 @@ func (a *aggregate) commit(b *Batch) {
 			w.Finishing++
 		}
 	}
-	b.chunks = b.chunks[:0]
+	w.Chunks = w.Chunks[:0]
 	for _, s := range b.singles {
 		r := a.members.at(s.seat)
 		w.Tokens += s.n
@@ -346,7 +346,7 @@ func (a *aggregate) commit(b *Batch) {
 			w.Decodes++
 			w.DecodeContext += r.computed
 		} else {
-			b.chunks = append(b.chunks, Chunk{Tokens: s.n, Context: r.computed - s.n})
+			w.Chunks = append(w.Chunks, Chunk{Tokens: s.n, Context: r.computed - s.n})
 		}
 		if !s.final {
 			continue
@@ -358,9 +358,6 @@ func (a *aggregate) commit(b *Batch) {
 		} else {
 			w.Finishing++
 		}
-	}
-	if len(b.chunks)+len(w.Chunks) > 0 {
-		w.Chunks = b.chunks
 	}
 	b.Waiting, b.Free = a.Waiting(), units.Blocks(a.free.free)
 	a.begun++

@@ -66,10 +66,12 @@ func (a *aggregate) admit(b *Batch, left units.Tokens) {
 			return
 		}
 		a.waiting.pop()
-		r.extents = a.free.touch(a.hits, r.extents[:0])
 		r.cached, r.plain, r.computed = 0, 0, hits
-		for _, h := range a.hits {
-			r.cached += int(h.blocks)
+		if r.extents = r.extents[:0]; hits > 0 {
+			r.extents = a.free.touch(a.hits, r.extents)
+			for _, h := range a.hits {
+				r.cached += int(h.blocks)
+			}
 		}
 		a.note(r, hits)
 		r.state, r.place, r.seq = inPrompt, len(a.order), a.admitted

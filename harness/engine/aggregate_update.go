@@ -44,9 +44,11 @@ func (a *aggregate) output(r *member) *Output {
 	n := len(a.outputs)
 	a.outputs = slices.Grow(a.outputs, 1)[:n+1]
 	o := &a.outputs[n]
-	o.ID, o.Number, o.Reason, o.regular, o.mark = r.ID, 0, NotFinished, false, &r.mark
+	o.ID, o.Number, o.Reason, o.regular, o.seat = r.ID, 0, NotFinished, false, r.seat
 	return o
 }
+
+func (a *aggregate) markOf(o *Output) *mark { return &a.members.at(o.seat).mark }
 
 // stopped adds those whose stop token this step sampled to the leaving ones, in the order of their rows.
 func (a *aggregate) stopped(b *Batch) {

@@ -7,7 +7,7 @@ import "github.com/testing-symbiote/symbiote/harness/units"
 // Where a result that is awaited is of another kind, it takes the turn alone. False if the next turn is not of this kind.
 func (e *Engine) coast(to units.Time) bool {
 	a, ok := e.s.(*aggregate)
-	if !ok || len(e.flight) != e.depth-1 || len(e.cancels) > 0 {
+	if !ok || e.flight.n != e.depth-1 || len(e.cancels) > 0 {
 		return false
 	}
 	plain, last := a.plan()
@@ -19,7 +19,7 @@ func (e *Engine) coast(to units.Time) bool {
 		g.arrives = e.intake.next()
 	}
 	if e.depth > 1 {
-		g.old = e.flight[0]
+		g.old = e.flight.oldest()
 	}
 	begin := a.calls
 	alike := a.alike()
@@ -42,7 +42,7 @@ func (e *Engine) coast(to units.Time) bool {
 	}
 	e.executed = true
 	if alike {
-		a.processed = a.calls - len(e.flight)
+		a.processed = a.calls - e.flight.n
 		if e.depth > 1 {
 			g.old.Number = a.processed + 1
 		}
@@ -116,7 +116,7 @@ func (g *glide) fly(done units.Time) {
 	b.decodes, b.Work.Tokens, b.end = g.a.decodes, g.next.Work.Tokens, g.next.end
 	b.owe(&g.next.cost)
 	g.a.begun++
-	g.flight = append(g.flight, b)
+	g.flight.push(b)
 	g.await(done)
 }
 

@@ -31,7 +31,7 @@ type Engine struct {
 	answered bool       // an answer was completed since Run was called
 	executed bool       // the last turn of the core loop had something to compute
 	intake   backlog    // until the front end is through with them
-	flight   []*Batch   // oldest first
+	flight   flight     // begun, and their results to come
 	cancels  []RequestID
 
 	turn     int        // processed steps with output
@@ -50,6 +50,7 @@ type core interface {
 	Unfinished() int
 	Schedule() *Batch
 	Update(*Batch) []Output
+	markOf(*Output) *mark
 	now() (running, waiting int, used units.Blocks)
 	Counters() Counters
 }
@@ -73,6 +74,7 @@ func New(cfg Config, timer StepTimer) (*Engine, error) {
 	if cfg.AsyncScheduling {
 		e.depth++
 	}
+	e.flight.ring = make([]*Batch, max(3, e.depth))
 	return e, nil
 }
 
@@ -152,7 +154,7 @@ func (e *Engine) takeTurn() {
 	e.executed = false
 	if !e.s.HasWork() {
 		e.measure(t)
-		if len(e.flight) > 0 {
+		if e.flight.n > 0 {
 			e.await(t)
 			return
 		}
@@ -175,8 +177,8 @@ func (e *Engine) takeTurn() {
 	} else {
 		b.end = max(done, e.gpu)
 	}
-	e.flight = append(e.flight, b)
-	if len(e.flight) < e.depth && (e.executed || e.s.HasWork()) {
+	e.flight.push(b)
+	if e.flight.n < e.depth && (e.executed || e.s.HasWork()) {
 		e.core = e.rest(done)
 		return
 	}
@@ -186,16 +188,12 @@ func (e *Engine) takeTurn() {
 // await puts the core to sleep until the oldest step in flight is done.
 func (e *Engine) await(from units.Time) {
 	e.waitsFor = true
-	e.core = max(from, e.flight[0].end)
+	e.core = max(from, e.flight.oldest().end)
 }
 
 // takeResult processes the oldest step's output and hands the tokens to the front end.
 func (e *Engine) takeResult() {
-	b := e.flight[0]
-	for i := 1; i < len(e.flight); i++ {
-		e.flight[i-1] = e.flight[i]
-	}
-	e.flight = e.flight[:len(e.flight)-1]
+	b := e.flight.pop()
 	leave := len(e.cancels) > 0
 	if leave {
 		e.applyCancels(e.core)
@@ -233,7 +231,7 @@ func (e *Engine) deliver(at units.Time, b *Batch, regular int, outputs []Output)
 	gap := seen.Sub(e.lastSeen)
 	for i := range outputs {
 		o := &outputs[i]
-		m := o.mark
+		m := e.s.markOf(o)
 		kind, late := Token, gap
 		switch {
 		case o.regular: // counted in the batch
@@ -330,6 +328,34 @@ func (e *Engine) Gauge() Gauge {
 	c := e.s.Counters()
 	g.Arriving, g.Preemptions, g.Evictions, g.Queries, g.Hits = e.intake.len(), c.Preemptions, c.Evictions, c.Queries, c.Hits
 	return g
+}
+
+// flight is steps in order, in a ring. The batches of an aggregate take turns, three of them: then each is in its place
+// already, and nothing is written that the garbage collector must know of.
+type flight struct {
+	ring     []*Batch
+	first, n int
+}
+
+func (f *flight) oldest() *Batch { return f.ring[f.first] }
+
+func (f *flight) push(b *Batch) {
+	i := f.first + f.n
+	if i >= len(f.ring) {
+		i -= len(f.ring)
+	}
+	if f.n++; f.ring[i] != b {
+		f.ring[i] = b
+	}
+}
+
+func (f *flight) pop() *Batch {
+	b := f.ring[f.first]
+	f.n--
+	if f.first++; f.first == len(f.ring) {
+		f.first = 0
+	}
+	return b
 }
 
 // fifo is a queue that reuses its memory.

@@ -15,7 +15,6 @@ type Batch struct {
 	Waiting   int          // requests, right after the schedule
 	Free      units.Blocks // likewise
 	rows      []row
-	chunks    []Chunk
 	cost      Cost       // once the Engine knows it
 	end       units.Time // likewise: when the GPU is through with it
 
@@ -295,8 +294,7 @@ func (s *Scheduler) enter(b *Batch, p *pass, r *request, hits, n units.Tokens) {
 // commit counts the scheduled tokens as computed, before the step has run, and sums up the work.
 func (s *Scheduler) commit(b *Batch, p *pass) {
 	w := &b.Work
-	*w = Work{Admitted: len(b.Admitted), Running: len(s.running)}
-	b.chunks = b.chunks[:0]
+	*w = Work{Admitted: len(b.Admitted), Running: len(s.running), Chunks: w.Chunks[:0]}
 	for i := range b.rows {
 		r, n := b.rows[i].r, b.rows[i].n
 		r.computed += n
@@ -319,10 +317,9 @@ func (s *Scheduler) commit(b *Batch, p *pass) {
 			w.Decodes++
 			w.DecodeContext += r.computed
 		} else {
-			b.chunks = append(b.chunks, Chunk{Tokens: n, Context: r.computed - n})
+			w.Chunks = append(w.Chunks, Chunk{Tokens: n, Context: r.computed - n})
 		}
 	}
-	w.Chunks = b.chunks
 	b.Waiting, b.Free = s.Waiting(), s.pool.free
 	if w.Tokens > 0 {
 		s.executed++

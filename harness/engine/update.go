@@ -12,8 +12,11 @@ type Output struct {
 	Number  units.Tokens // of the token among the request's, from 1
 	Reason  Reason
 	regular bool  // counted in the batch's decodes, so that only its mark and its end are told
-	mark    *mark // valid until the next Add
+	mark    *mark // valid until the next Add; of an aggregate's outputs the seat is
+	seat    seat
 }
+
+func (s *Scheduler) markOf(o *Output) *mark { return o.mark }
 
 // Update takes a step's result: one token for each request whose chunk reached the end of what is known of it. The
 // batch must be the oldest one not yet given here. The slice is valid until the next call.
