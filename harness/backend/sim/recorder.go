@@ -26,7 +26,6 @@ type recorder struct {
 	sends int
 	done  int
 	vain  int // preemptions since an answer was last complete
-	last  units.Time
 
 	thrown map[engine.RequestID]units.Tokens // what a preemption threw away, until the request is resumed
 
@@ -140,7 +139,6 @@ func (c *recorder) event(e *engine.Event) (int, bool) {
 		case e.Count > 0:
 			c.run.Gaps.AddRising(e.Gap-e.Rise*units.Span(e.Steps-1), e.Rise, int(e.Steps), int64(e.Count))
 		}
-		c.last = max(c.last, e.Seen, e.At)
 		return 0, false
 	}
 	r := c.of(int(e.Request))

@@ -131,6 +131,7 @@ type play struct {
 	clips       bool       // max_tokens beyond max-model-len is clipped, not rejected
 	maxModelLen units.Tokens
 	turns       int
+	last        units.Time // when something happened in an engine
 }
 
 type replica struct {
@@ -160,7 +161,7 @@ func (p *play) loop(ctx context.Context) error {
 				return err
 			}
 			if p.Progress != nil {
-				p.Progress(p.rec.last, p.rec.sends, p.rec.done)
+				p.Progress(p.last, p.rec.sends, p.rec.done)
 			}
 		}
 		now, what, k := units.Never, nothing, 0
@@ -257,14 +258,16 @@ func (p *play) moved(k int, events []engine.Event) {
 		p.Watch(k, events)
 	}
 	for i := range events {
-		if e := &events[i]; e.Seen > 0 {
+		e := &events[i]
+		if e.Seen > 0 {
 			e.Seen = e.Seen.Add(p.connection)
 		}
-		if id, ok := p.rec.event(&events[i]); ok && p.reacts {
-			r.answers = append(r.answers, answer{id, events[i].Seen})
+		if id, ok := p.rec.event(e); ok && p.reacts {
+			r.answers = append(r.answers, answer{id, e.Seen})
 		}
 	}
 	if n := len(events); n > 0 {
+		p.last = max(p.last, events[n-1].At)
 		p.rec.sample(k, events[n-1].At, r.Engine)
 	}
 }

@@ -99,7 +99,7 @@ func fixed(n, prompt, output int, rate float64) workload.Load {
 }
 
 // 512 in, 128 out, 60 requests a second on one H100. Stepping each request, the best peer (Rust) runs 24,300 requests a
-// wall second, another (Go) 7,500; this engine a million. Floor: 0.8 steps, one admission and one end a request, some 0.7 µs.
+// wall second, another (Go) 7,500; this engine 1.4 million. Floor: 0.8 steps, one admission and one end a request, some 0.5 µs.
 func BenchmarkChat60(b *testing.B) {
 	d := deployment(b, "Qwen/Qwen2.5-7B-Instruct", "h100-sxm")
 	b.Run("mode=aggregate", func(b *testing.B) { bench(b, d, sim.Backend{}, fixed(100_000, 512, 128, 60)) })
@@ -107,10 +107,10 @@ func BenchmarkChat60(b *testing.B) {
 }
 
 // Short and long answers in a batch of 20 to 70: peers cost 7 to 16 times as much for 1,024 tokens as for 16, this engine
-// 1.4 times (1.2 and 1.7 µs a request). A request of 1,024 tokens comes to 14 steps, one of 16 to 1.1. Of the 14, eleven are
-// leapt over, eight at a time, and not looked at one by one; such a stretch costs some 0.18 µs, and there are 1.5 of them.
+// 1.4 times (0.9 and 1.25 µs a request). A request of 1,024 tokens comes to 14 steps, one of 16 to 1.1. Of the 14, eleven are
+// leapt over, eight at a time, and not looked at one by one; such a stretch costs some 0.15 µs, and there are 1.3 of them.
 // Floor: 1.2 times, if they were free. What is left is not the tokens: a long answer's coming, first token and end
-// change the batch in steps of their own, 0.05 µs each, which short ones share with each other.
+// change the batch in steps of their own, some 0.05 µs each, which short ones share with each other.
 func BenchmarkOutputLength(b *testing.B) {
 	d := deployment(b, "meta-llama/Llama-3.1-8B-Instruct", "h100-sxm")
 	for _, c := range []struct {
