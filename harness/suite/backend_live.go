@@ -18,9 +18,11 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/backend/live"
 	"github.com/testing-symbiote/symbiote/harness/backend/sim"
 	"github.com/testing-symbiote/symbiote/harness/deploy"
+	"github.com/testing-symbiote/symbiote/harness/failure"
 	"github.com/testing-symbiote/symbiote/harness/memory"
 	"github.com/testing-symbiote/symbiote/harness/record"
 	"github.com/testing-symbiote/symbiote/harness/stats"
+	"github.com/testing-symbiote/symbiote/harness/vllm"
 	"github.com/testing-symbiote/symbiote/harness/workload"
 )
 
@@ -32,9 +34,10 @@ const (
 // mostRepeats is how often a live case is measured where its time allows: the fewest runs that have a spread.
 const mostRepeats = 3
 
-var caseTime = flag.Duration("case-time", 3*time.Minute, "how long a live server may take for one case, repeats included; rates and rows follow from it, and the row says so")
+var caseTime = flag.Duration("case-time", 3*time.Minute, "how long a live server may take for one case, repeats included, its start not; rates and rows follow from it, and the row says so")
 
-// serving is the live backend: a running server, or a command that starts one for each deployment.
+// serving is the live backend: a running server, or a command that starts one for each deployment, which serves until a
+// case wants another or the table ends.
 func serving() (backend.Backend, error) {
 	endpoint, command := os.Getenv("SYMBIOTE_ENDPOINT"), os.Getenv("SYMBIOTE_VLLM")
 	if endpoint == "" && command == "" {
@@ -52,17 +55,29 @@ type repeated struct {
 	err      error
 	paces    map[string]float64 // by GPU and model; one case is measured at a time
 	repeats  int                // of the next Run
+	keeper   live.Keeper        // of servers started here
+	server   *live.Launched     // the one that is up
+	version  string             // of vLLM; empty until a server told
 }
 
 // offered says what is missing to play d, and how many KV tokens its plan has.
 func (r *repeated) offered(ctx context.Context, d deploy.Deployment) (planned int, err error) {
-	r.probe.Do(func() { r.offers, r.err = live.Offered(ctx, r.endpoint) })
+	r.probe.Do(func() {
+		r.offers, r.err = live.Offered(ctx, r.endpoint)
+		r.version = r.offers.Server.Version
+	})
 	if r.err != nil {
 		return 0, r.err
+	}
+	if d, err = r.versioned(d); err != nil {
+		return 0, err
 	}
 	resolved, _, err := d.Resolve()
 	if err != nil {
 		return 0, err
+	}
+	if resolved.MemoryHeld > 0 && r.endpoint == "" {
+		return 0, fmt.Errorf("%w: on its GPU others hold %v", errors.ErrUnsupported, resolved.MemoryHeld)
 	}
 	blocks := 0
 	if plan, err := memory.For(resolved); err == nil {
@@ -74,17 +89,99 @@ func (r *repeated) offered(ctx context.Context, d deploy.Deployment) (planned in
 	return planned, nil
 }
 
-func (r *repeated) backend() live.Backend {
-	b := live.Backend{Endpoint: r.endpoint, Warmups: 2, Beside: sim.Backend{}, Log: os.Stderr}
-	if r.endpoint == "" {
-		b.Launch = r.launch
+// versioned is d on the vLLM that is here, as far as that is known.
+func (r *repeated) versioned(d deploy.Deployment) (deploy.Deployment, error) {
+	here, err := deploy.ParseVersion(r.version)
+	if err != nil {
+		return d, nil
 	}
-	return b
+	if d.VLLMVersion == "" {
+		d.VLLMVersion = r.version
+	}
+	if v := d.Version(); v.Major != here.Major || v.Minor != here.Minor {
+		return d, fmt.Errorf("%w: it is about vLLM %v, here is %v", errors.ErrUnsupported, v, here)
+	}
+	return d, nil
+}
+
+func (r *repeated) backend() live.Backend {
+	return live.Backend{Endpoint: r.endpoint, Launch: r.launch, Server: r.server, Warmups: 2, Beside: sim.Backend{}, Log: os.Stderr}
+}
+
+// Close stops the server that was started here.
+func (r *repeated) Close() error {
+	r.keeper.Down(stopTime)
+	return nil
+}
+
+// stopTime is how long a server may take to stop by itself.
+const stopTime = 10 * time.Second
+
+// Starts starts a server for d and says what its log prints of the memory beside what was planned.
+func (r *repeated) Starts(ctx context.Context, d deploy.Deployment) (*record.Run, error) {
+	if r.endpoint != "" {
+		return nil, fmt.Errorf("%w: it asks whether it starts, and %s has: SYMBIOTE_VLLM names a command that starts one", errors.ErrUnsupported, r.endpoint)
+	}
+	if _, err := r.offered(ctx, d); err != nil {
+		return nil, err
+	}
+	r.keeper.Down(stopTime) // it is a start that is asked for
+	run, err := r.up(ctx, d)
+	if run != nil || err != nil {
+		return run, err
+	}
+	run = &record.Run{Provenance: record.Provenance{Backend: backendName, VLLMVersion: r.version,
+		Notes: []string{fmt.Sprintf("started as %s", strings.Join(vllm.Args(d), " "))}}}
+	return run, r.planned(ctx, run, d)
+}
+
+// up has a server up for d, which is of its version. A Run is returned if it does not come up.
+func (r *repeated) up(ctx context.Context, d deploy.Deployment) (*record.Run, error) {
+	var refused *failure.Error
+	server, err := r.keeper.Up(ctx, r.backend(), d)
+	if server != nil {
+		r.version = server.Log.Version
+	}
+	if r.server = server; err != nil {
+		r.server = nil
+	}
+	if _, other := r.versioned(d); other != nil {
+		return nil, other
+	}
+	if errors.As(err, &refused) {
+		return &record.Run{Failure: refused, Provenance: record.Provenance{Backend: backendName, VLLMVersion: r.version,
+			Notes: []string{fmt.Sprintf("started as %s; it said: %s", strings.Join(vllm.Args(d), " "), refused.Message)}}}, nil
+	}
+	return nil, err
+}
+
+// planned notes how far the plan was from what the server's log prints.
+func (r *repeated) planned(ctx context.Context, run *record.Run, d deploy.Deployment) error {
+	if r.server == nil || !r.server.Log.KVTokens.Known {
+		return nil
+	}
+	planned, err := r.offered(ctx, d)
+	if err != nil || planned == 0 {
+		return err
+	}
+	printed := r.server.Log.KVTokens.Value
+	run.Provenance.Notes = append(run.Provenance.Notes, fmt.Sprintf("KV cache: planned %d tokens, the start-up log prints %.0f, error %+.1f%%",
+		planned, printed, 100*(float64(planned)-printed)/printed))
+	return nil
 }
 
 // Afford chooses rates and rows that the server gets through in -case-time.
 func (r *repeated) Afford(ctx context.Context, d deploy.Deployment, w workload.Workload, keeps func(*record.Run) error) (workload.Workload, string, error) {
 	if _, err := r.offered(ctx, d); err != nil {
+		return w, "", err
+	}
+	if r.endpoint == "" {
+		if run, err := r.up(ctx, d); run != nil || err != nil {
+			return w, "", err
+		}
+	}
+	d, err := r.versioned(d)
+	if err != nil {
 		return w, "", err
 	}
 	simulated, err := sim.Backend{}.Run(ctx, d, w)
@@ -112,11 +209,10 @@ func (r *repeated) Afford(ctx context.Context, d deploy.Deployment, w workload.W
 	return played, note, nil
 }
 
-// pace is how many times longer than the simulated one the server takes for a few short requests. A server that is
-// launched for the case is taken to be as fast: its start costs more than such a question tells.
+// pace is how many times longer than the simulated one the server takes for a few short requests.
 func (r *repeated) pace(ctx context.Context, d deploy.Deployment) (float64, error) {
 	key := d.GPU.ID + " " + d.Model.ID
-	if p, ok := r.paces[key]; ok || r.endpoint == "" {
+	if p, ok := r.paces[key]; ok {
 		return max(p, 1), nil
 	}
 	few := workload.Rows{Count: 16, Prompt: workload.Fixed(128), Output: workload.Fixed(32)}.At(workload.Closed{InFlight: 8})
@@ -132,7 +228,15 @@ func (r *repeated) pace(ctx context.Context, d deploy.Deployment) (float64, erro
 }
 
 func (r *repeated) Run(ctx context.Context, d deploy.Deployment, w workload.Workload) (*record.Run, error) {
-	planned, err := r.offered(ctx, d)
+	if _, err := r.offered(ctx, d); err != nil {
+		return nil, err
+	}
+	if r.endpoint == "" {
+		if run, err := r.up(ctx, d); run != nil || err != nil {
+			return run, err
+		}
+	}
+	d, err := r.versioned(d)
 	if err != nil {
 		return nil, err
 	}
@@ -150,11 +254,7 @@ func (r *repeated) Run(ctx context.Context, d deploy.Deployment, w workload.Work
 	if resolved, _, err := d.Resolve(); err == nil && r.endpoint != "" && run.Engine.RunningPeak > resolved.Engine.MaxNumSeqs {
 		return nil, fmt.Errorf("%w: the endpoint ran %d requests at once, the case has --max-num-seqs %d", errors.ErrUnsupported, run.Engine.RunningPeak, resolved.Engine.MaxNumSeqs)
 	}
-	if l := all[0].StartLog; l != nil && l.KVTokens.Known && planned > 0 {
-		run.Provenance.Notes = append(run.Provenance.Notes, fmt.Sprintf("KV cache: planned %d tokens, the start-up log prints %.0f, error %+.1f%%",
-			planned, l.KVTokens.Value, 100*(float64(planned)-l.KVTokens.Value)/l.KVTokens.Value))
-	}
-	return run, nil
+	return run, r.planned(ctx, run, d)
 }
 
 // middle is the run of median output throughput, with what the repeats and the simulator say in its notes.

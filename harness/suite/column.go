@@ -58,7 +58,7 @@ func (c Column) value(r Result) float64 {
 // ofRun guards a figure of a run: it does not apply where nothing ran.
 func ofRun(of func(Result) float64) func(Result) float64 {
 	return func(r Result) float64 {
-		if r.Run == nil || r.Failure != nil {
+		if r.Run == nil || r.Failure != nil || len(r.Run.Requests) == 0 {
 			return math.NaN()
 		}
 		return of(r)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"sync"
 
 	"github.com/testing-symbiote/symbiote/harness/backend"
+	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/failure"
 	"github.com/testing-symbiote/symbiote/harness/memory"
 	"github.com/testing-symbiote/symbiote/harness/record"
@@ -50,6 +52,18 @@ func (r *running) result(i int) (Result, error) { return r.measure[i]() }
 // wait returns when nothing is measured any more.
 func (r *running) wait() { r.ahead.Wait() }
 
+// starting is a backend that can try whether a deployment starts; the Run says how it went, and has no requests.
+type starting interface {
+	Starts(ctx context.Context, d deploy.Deployment) (*record.Run, error)
+}
+
+// leave lets a backend stop what it started.
+func leave(b backend.Backend) {
+	if c, ok := b.(io.Closer); ok {
+		c.Close()
+	}
+}
+
 // measure plans, plays and summarizes one case. A deployment that does not start is a result.
 func (c Case) measure(ctx context.Context, b backend.Backend, target slo.Target) (Result, error) {
 	r := Result{Case: c}
@@ -68,8 +82,18 @@ func (c Case) measure(ctx context.Context, b backend.Backend, target slo.Target)
 	case err != nil:
 		return r, err
 	}
-	if c.Play == nil {
+	if c.Play == nil && exact {
 		return r, nil
+	}
+	if c.Play == nil {
+		s, ok := b.(starting)
+		if !ok {
+			return r, fmt.Errorf("%w: it asks for a plan, and nothing of a plan is played", errors.ErrUnsupported)
+		}
+		if r.Run, err = s.Starts(ctx, c.On); err == nil {
+			r.Failure = r.Run.Failure
+		}
+		return r, err
 	}
 	note := ""
 	if a, ok := b.(affording); ok {

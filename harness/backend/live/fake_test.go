@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -19,7 +20,12 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/workload"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if starts := os.Getenv(playing); starts != "" {
+		os.Exit(playServer(starts, os.Args))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // pipes is a network of in-memory connections, so that a server and its client can live in virtual time.
 type pipes struct {

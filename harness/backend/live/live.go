@@ -4,7 +4,7 @@
 //	fmt.Println(m.Client, m.Cache) // is it the server that was measured, in the state that was meant?
 //	s := stats.Summarize(m.Run)
 //
-// With Launch instead of Endpoint it starts one vLLM for the deployment and stops it afterwards.
+// With Launch instead of Endpoint it starts one vLLM for the deployment and stops it afterwards; Start leaves it running.
 //
 // Start at Backend.Measure; a request's life is in stream.go, the loop over requests in play.go.
 //
@@ -26,6 +26,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -43,8 +44,9 @@ import (
 
 // Backend drives one endpoint, or launches a server for each deployment.
 type Backend struct {
-	Endpoint string   // address of a running server; empty to launch one
-	Launch   []string // command in front of "serve MODEL flags…", such as {"vllm"}
+	Endpoint string    // address of a running server; empty to launch one
+	Launch   []string  // command in front of "serve MODEL flags…", such as {"vllm"}
+	Server   *Launched // one that Start launched, instead of an Endpoint
 	APIKey   string
 	Model    string // as the endpoint names it; empty = the deployment's, or the only one
 
@@ -118,8 +120,7 @@ type Measurement struct {
 	ICL       record.Gaps // between chunks, as most other tools count inter-token latency
 	Simulated *record.Run // the same case on the simulator; nil without one
 	StartLog  *vllm.StartLog
-	Stopped   *vllm.Stopped // how a launched server ended
-	Dump      string        // of all goroutines, where a request stalled
+	Dump      string // of all goroutines, where a request stalled
 
 	chunksPerSecond []int
 }
@@ -145,9 +146,6 @@ func (b Backend) Measure(ctx context.Context, d deploy.Deployment, w workload.Wo
 	if m.Prompts == "" {
 		m.Prompts = TokenIDs
 	}
-	if b.Endpoint == "" && len(b.Launch) == 0 {
-		return nil, fmt.Errorf("live: neither an endpoint nor a command to launch one is given")
-	}
 	rt := b.Transport
 	if rt == nil {
 		t := transport(m.limits.InFlight)
@@ -156,15 +154,20 @@ func (b Backend) Measure(ctx context.Context, d deploy.Deployment, w workload.Wo
 	}
 	m.http = httpClient(rt)
 	out := &Measurement{}
-	if b.Endpoint == "" {
-		refused, err := m.launch(ctx, d, out)
+	if b.Server == nil && b.Endpoint == "" {
+		var refused *failure.Error
+		launched, err := b.Start(ctx, d)
+		if errors.As(err, &refused) {
+			return launched.refused(refused), nil
+		}
 		if err != nil {
-			return nil, fmt.Errorf("live: %w", err)
+			return nil, err
 		}
-		defer m.stop(out)
-		if refused != nil {
-			return refused, nil
-		}
+		m.Server = launched
+		defer m.stop()
+	}
+	if s := m.Server; s != nil {
+		m.Endpoint, out.StartLog = s.URL, &s.Log
 	}
 	var err error
 	if out.Server, err = look(ctx, m.http, m.Endpoint, b.APIKey, m.model(d)); err != nil {
@@ -181,7 +184,6 @@ type measuring struct {
 	Backend
 	limits Limits
 	http   *http.Client
-	server *vllm.Server // launched here; nil for an endpoint
 	write  writer
 	url    string
 }
@@ -197,41 +199,10 @@ func (m *measuring) model(d deploy.Deployment) string {
 	return d.Model.ID
 }
 
-// launch starts a server for d. One that does not come up is a result.
-func (m *measuring) launch(ctx context.Context, d deploy.Deployment, out *Measurement) (*Measurement, error) {
-	server, err := vllm.Start(vllm.Command{
-		Argv: append(append(append([]string{}, m.Launch...), "serve"), vllm.Args(d)...), APIKey: m.APIKey, Log: m.Log,
-	})
-	if err != nil {
-		return nil, err
-	}
-	m.server, m.Endpoint = server, server.URL
-	ready, cancel := context.WithTimeoutCause(ctx, m.limits.Ready, fmt.Errorf("it had %v", m.limits.Ready))
-	defer cancel()
-	err = server.Ready(ready)
-	if log, e := server.StartLog(); e == nil {
-		out.StartLog = &log
-	}
-	if err == nil {
-		return nil, nil
-	}
-	if ctx.Err() != nil {
-		server.Stop(m.limits.Stop)
-		return nil, ctx.Err()
-	}
-	why, ok := err.(*failure.Error)
-	if !ok {
-		why = &failure.Error{Class: failure.Unknown, Message: err.Error()}
-	}
-	out.Run = &record.Run{Failure: why, Provenance: record.Provenance{Backend: "live", VLLMVersion: out.StartLog.Version}}
-	return out, nil
-}
-
 // stop ends a launched server. Our connections are closed first: a stopping vLLM waits for them.
-func (m *measuring) stop(out *Measurement) {
+func (m *measuring) stop() {
 	m.http.CloseIdleConnections()
-	stopped := m.server.Stop(m.limits.Stop)
-	out.Stopped = &stopped
+	m.Server.Stop(m.limits.Stop)
 }
 
 // salt makes the prompts of this run new to any server; it is noted, so that they can be made again.
@@ -243,8 +214,8 @@ func (m *measuring) send(ctx context.Context, p workload.Player, l Limits, j *jo
 		client: &client{http: m.http, url: m.url, key: m.APIKey, write: m.write, clock: clock{time.Now().Add(-units.Span(before.last).Duration())}},
 		limits: l, log: j, exact: m.Transport == nil, player: p, tally: newTally(), done: before.ended,
 	}
-	if m.server != nil {
-		d.gone = m.server.Done()
+	if m.Server != nil {
+		d.gone = m.Server.Done()
 	}
 	if len(before.ended) > 0 {
 		d.shift = resumeShift(before)

@@ -236,12 +236,12 @@ func (m *measuring) diagnose(ctx context.Context, out *Measurement) {
 	if hurt == 0 || ctx.Err() != nil {
 		return
 	}
-	if m.server != nil {
+	if m.Server != nil {
 		select { // a dying server writes its last words within a second or two
-		case <-m.server.Done():
+		case <-m.Server.Done():
 		case <-time.After(3 * time.Second):
 		}
-		out.Run.Failure = m.server.Diagnose().Err()
+		out.Run.Failure = m.Server.Diagnose().Err()
 		if out.Run.Failure != nil {
 			return
 		}

@@ -2,17 +2,31 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
 	"github.com/testing-symbiote/symbiote/harness/deploy"
+	"github.com/testing-symbiote/symbiote/harness/failure"
 	"github.com/testing-symbiote/symbiote/harness/workload"
 )
 
-// Repeat measures n times, each time with other prompts and from the next seed: what differs between the runs is what
-// a next run may differ by.
+// Repeat measures n times on one server, each time with other prompts and from the next seed: what differs between the
+// runs is what a next run may differ by.
 func (b Backend) Repeat(ctx context.Context, d deploy.Deployment, w func(seed uint64) workload.Workload, seed uint64, n int) ([]*Measurement, error) {
 	var all []*Measurement
+	if n > 1 && b.Server == nil && b.Endpoint == "" {
+		var refused *failure.Error
+		launched, err := b.Start(ctx, d)
+		if errors.As(err, &refused) {
+			return append(all, launched.refused(refused)), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer launched.Stop(b.Limits.orDefault().Stop)
+		b.Server = launched
+	}
 	for i := range n {
 		one := b
 		if i > 0 && b.Journal.Path != "" {
