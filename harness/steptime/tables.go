@@ -34,7 +34,9 @@ func (m *model) tabulate(d deploy.Deployment) {
 	m.kilopairs = units.Seconds(1024 * k.pairTime())
 	m.extraKeys = int64(k.fit.Attention.ExtraKeys)
 	m.sample, m.decodes = make([]units.Span, seqs+1), make([]decodes, seqs+1)
-	m.decodes[0].pieces[0].upTo = endless
+	for i := range m.decodes[0].pieces {
+		m.decodes[0].pieces[i].upTo = endless
+	}
 	for n := 1; n <= seqs; n++ {
 		m.sample[n] = units.Seconds(k.sample(float64(n)))
 		m.decodes[n] = decodes{m.linear(n) + m.sample[n] + m.attention, envelope(k.decode(float64(n)))}
@@ -42,7 +44,7 @@ func (m *model) tabulate(d deploy.Deployment) {
 }
 
 // envelope is the largest of some lines, given by rising slope, from left to right and in picoseconds: each holds up to
-// where a steeper one is larger.
+// where a steeper one is larger. The last is repeated.
 func envelope(lines [len(bends)]line) (e [len(bends)]piece) {
 	var all [len(bends)]piece
 	for i, l := range lines {
@@ -64,6 +66,9 @@ func envelope(lines [len(bends)]line) (e [len(bends)]piece) {
 			}
 		}
 		if e[n] = p; p.upTo == endless {
+			for i := n + 1; i < len(e); i++ {
+				e[i] = p
+			}
 			break
 		}
 		at = p.upTo + 1
@@ -178,12 +183,12 @@ func (m *model) attend(w *engine.Work, p *piece) units.Span {
 	return sum
 }
 
-// piece returns the one that holds for a step's decodes.
+// piece returns the one that holds for a step's decodes, mostly one of the last.
 func (m *model) piece(w *engine.Work) *piece {
 	e := &m.decodes[min(w.Decodes, len(m.decodes)-1)].pieces
-	i := 0
-	for w.DecodeContext > e[i].upTo {
-		i++
+	i := len(e) - 1
+	for i > 0 && w.DecodeContext <= e[i-1].upTo {
+		i--
 	}
 	return &e[i]
 }
