@@ -113,9 +113,10 @@ func exp(x float64) float64 {
 	}
 	k := math.Round(x / math.Ln2)
 	r := (x - float64(k*ln2Hi)) - float64(k*ln2Lo)
-	sum := 1.0
-	for n := 14; n >= 1; n-- {
-		sum = 1 + float64(sum*r)/float64(n)
+	sum := 0.0
+	for _, c := range [...]float64{1.0 / 87178291200, 1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880,
+		1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 1.0 / 2, 1, 1} {
+		sum = float64(sum*r) + c
 	}
 	return math.Ldexp(sum, int(k))
 }
