@@ -209,7 +209,8 @@ func (r *repeated) Afford(ctx context.Context, d deploy.Deployment, w workload.W
 	return played, note, nil
 }
 
-// pace is how many times longer than the simulated one the server takes for a few short requests.
+// pace is how many times longer than the simulated one the server takes for a few short requests. One that was started here
+// is asked twice: its first requests are slow.
 func (r *repeated) pace(ctx context.Context, d deploy.Deployment) (float64, error) {
 	key := d.GPU.ID + " " + d.Model.ID
 	if p, ok := r.paces[key]; ok {
@@ -217,6 +218,9 @@ func (r *repeated) pace(ctx context.Context, d deploy.Deployment) (float64, erro
 	}
 	few := workload.Rows{Count: 16, Prompt: workload.Fixed(128), Output: workload.Fixed(32)}.At(workload.Closed{InFlight: 8})
 	m, err := r.backend().Measure(ctx, d, few)
+	if err == nil && r.endpoint == "" {
+		m, err = r.backend().Measure(ctx, d, few)
+	}
 	if err != nil || m.Run.Failure != nil || m.Simulated == nil || m.Simulated.Failure != nil {
 		return 1, err
 	}
