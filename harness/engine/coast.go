@@ -249,7 +249,7 @@ func (g *glide) takeBlocks(r *rhythm, n int) int {
 		then, gaps, rises = then+k, gaps+k*i, rises+k*pairs
 		pairs += i // so that it is i(i−1)/2
 	}
-	for i := period; i < min(n-1, 2*period); i++ { // and then
+	for i := period; i < min(n-1, 2*period); i++ { // all further calls of a phase
 		calls := (n-2-i)/period + 1
 		sum, pairs := along(i, period, calls)
 		k := int(a.phases[(a.calls+2+i)%period])

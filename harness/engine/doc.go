@@ -14,8 +14,9 @@
 //
 // Read in this order: types.go (what goes in and comes out), schedule.go (running requests first, then waiting ones),
 // allocate.go and blocks.go (blocks, all or nothing), prefix.go (who shares what), update.go (tokens, ends), engine.go
-// (the clock around it). Then, for speed, the same decisions again: aggregate*.go holds all decodes as a few numbers,
-// freelist.go and runs.go hold blocks as stretches of text, so that a step costs what changes in it, and coast.go leaps over steps in which nothing does.
+// (the clock around it). Then, for speed, the same decisions again: aggregate*.go holds all decodes as a few numbers and
+// agenda.go their ends, freelist.go and runs.go hold blocks as stretches of text, so that a step costs what changes in it,
+// and coast.go leaps over steps in which nothing does.
 //
 // # Decisions
 //

@@ -6,7 +6,7 @@ import (
 	"github.com/testing-symbiote/symbiote/harness/units"
 )
 
-// RequestID names a request; the caller chooses it, and no two requests of an Engine may share one.
+// RequestID names a request; the caller chooses it, and no two requests of an Engine may share one: the reference looks.
 type RequestID int
 
 // Request is what the engine must know of one generation request.
