@@ -21,3 +21,18 @@ for model in ${MODELS:-tiny 0.5b}; do
   "$dir/symbiote" load -endpoint "$url" -closed-loop 4 -requests 24 -prompt-tokens 64 -output-tokens 16
   "$here/vllm-cpu.sh" stop "$dir" "$port"
 done
+
+echo "== launched"
+cat > "$dir/launch" <<'L'
+#!/usr/bin/env bash
+# launch serve ID flags…: as vllm, with the 0.5b of this folder in the place of ID
+dir=$(cd "$(dirname "$0")" && pwd); shift; id=$1; shift; echo "$id $*" >> "$dir/starts"
+export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 VLLM_NO_USAGE_STATS=1 NO_COLOR=1 HOME="$dir" VLLM_CPU_KVCACHE_SPACE=1
+exec nice -n 5 "$dir/venv/bin/vllm" serve "$dir/models/0.5b" --served-model-name "$id" --load-format dummy --enforce-eager --skip-tokenizer-init "$@"
+L
+chmod +x "$dir/launch"; rm -f "$dir/starts"
+launched() { printf 'model: Qwen/Qwen2.5-0.5B-Instruct\ngpu: l4\nvllm_version: 0.32.0\nengine: {max_model_len: %s}\n' "$1" > "$dir/cpu.yaml"; shift; "$dir/symbiote" load -launch "$dir/launch" -deployment "$dir/cpu.yaml" -closed-loop 2 -requests 6 -prompt-tokens 64 -output-tokens 8 "$@"; }
+launched 4096 -repeats 2 | grep '^requests 6, completed 6,'
+[ "$(wc -l < "$dir/starts")" = 1 ] || { echo "two repeats took $(wc -l < "$dir/starts") starts" >&2; exit 1; }
+rc=0; launched 65536 -repeats 2 > "$dir/refused" 2>&1 || rc=$?
+[ $rc = 1 ] && grep -q 'max_model_len (65536)' "$dir/refused" || { cat "$dir/refused" >&2; echo "a length that the model does not have: exit code $rc, want 1 and what vLLM says" >&2; exit 1; }
