@@ -76,7 +76,7 @@ func (g *Gaps) keep(gap units.Span, n int64) {
 	}
 	if len(g.Items) < exactGaps {
 		if len(g.Items) == cap(g.Items) {
-			g.Items = slices.Grow(g.Items, min(max(64, 7*len(g.Items)), exactGaps-len(g.Items)))
+			g.Items = slices.Grow(g.Items, min(max(64, 3*len(g.Items)), exactGaps-len(g.Items)))
 		}
 		g.Items = append(g.Items, GapCount{gap, n})
 		return
