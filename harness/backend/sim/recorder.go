@@ -85,7 +85,7 @@ func (c *recorder) begin(p *ids, r record.Record) *record.Record {
 		c.open[k] = r
 	} else {
 		if k == cap(c.open) {
-			c.open = slices.Grow(c.open, max(someRecords, k))
+			c.open = slices.Grow(c.open, max(someRecords, k/2))
 		}
 		c.open = append(c.open, r)
 	}

@@ -98,8 +98,8 @@ func (b Backend) Run(ctx context.Context, d deploy.Deployment, w workload.Worklo
 	p := &play{Backend: b, player: player, reacts: workload.Reacts(player), connection: timer.Connection(),
 		clips: r.Version().AtLeast(31, 0), maxModelLen: units.Tokens(r.Engine.MaxModelLen)}
 	p.rec.run, p.rec.each, p.rec.thrown = run, b.Each, map[engine.RequestID]units.Tokens{}
-	if l, ok := w.(workload.Load); ok && b.Each == nil {
-		p.rec.open = make([]record.Record, 0, l.Rows.Len())
+	if b.Each == nil {
+		p.rec.open = make([]record.Record, 0, expected(w))
 	}
 	for range max(r.Pipeline.Replicas, 1) {
 		cfg := Config(r, blocks)
@@ -114,6 +114,20 @@ func (b Backend) Run(ctx context.Context, d deploy.Deployment, w workload.Worklo
 		return run, err
 	}
 	return run, nil
+}
+
+// expected is about how many requests w sends; 0 where it does not say.
+func expected(w workload.Workload) int {
+	switch w := w.(type) {
+	case workload.Load:
+		if p, ok := w.Arrivals.(workload.Profile); ok && w.Rows.Len() == 0 {
+			return int(1.05 * p.MeanRate() * p.Duration().Seconds())
+		}
+		return w.Rows.Len()
+	case workload.Pipeline:
+		return w.Rows.Len()
+	}
+	return 0
 }
 
 // maxVain bounds the preemptions between two complete answers. vLLM itself has no such bound: with small prompt chunks, no
