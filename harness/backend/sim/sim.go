@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/testing-symbiote/symbiote/harness/deploy"
 	"github.com/testing-symbiote/symbiote/harness/engine"
@@ -99,7 +100,7 @@ func (b Backend) Run(ctx context.Context, d deploy.Deployment, w workload.Worklo
 		clips: r.Version().AtLeast(31, 0), maxModelLen: units.Tokens(r.Engine.MaxModelLen)}
 	p.rec.run, p.rec.each, p.rec.thrown = run, b.Each, map[engine.RequestID]units.Tokens{}
 	if b.Each == nil {
-		p.rec.open = make([]record.Record, 0, expected(w))
+		p.rec.open = make([]record.Record, 0, min(expected(w), 1<<20))
 	}
 	for range max(r.Pipeline.Replicas, 1) {
 		cfg := Config(r, blocks)
@@ -121,7 +122,7 @@ func expected(w workload.Workload) int {
 	switch w := w.(type) {
 	case workload.Load:
 		if p, ok := w.Arrivals.(workload.Profile); ok && w.Rows.Len() == 0 {
-			return int(1.05 * p.MeanRate() * p.Duration().Seconds())
+			return int(min(1.05*p.MeanRate()*p.Duration().Seconds(), math.MaxInt32))
 		}
 		return w.Rows.Len()
 	case workload.Pipeline:
