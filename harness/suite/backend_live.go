@@ -3,6 +3,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -56,7 +57,6 @@ type repeated struct {
 	paces    map[string]float64 // by GPU and model; one case is measured at a time
 	repeats  int                // of the next Run
 	keeper   live.Keeper        // of servers started here
-	server   *live.Launched     // the one that is up
 	version  string             // of vLLM; empty until a server told
 }
 
@@ -105,7 +105,7 @@ func (r *repeated) versioned(d deploy.Deployment) (deploy.Deployment, error) {
 }
 
 func (r *repeated) backend() live.Backend {
-	return live.Backend{Endpoint: r.endpoint, Launch: r.launch, Server: r.server, Warmups: 2, Beside: sim.Backend{}, Log: os.Stderr}
+	return live.Backend{Endpoint: r.endpoint, Launch: r.launch, Server: r.keeper.Server(), Warmups: 2, Beside: sim.Backend{}, Log: os.Stderr}
 }
 
 // Close stops the server that was started here.
@@ -117,16 +117,13 @@ func (r *repeated) Close() error {
 // stopTime is how long a server may take to stop by itself.
 const stopTime = 10 * time.Second
 
-// Starts starts a server for d and says what its log prints of the memory beside what was planned.
+// Starts says how a server of d starts, or started for a case before, and what its log prints of the memory beside what was
+// planned.
 func (r *repeated) Starts(ctx context.Context, d deploy.Deployment) (*record.Run, error) {
 	if r.endpoint != "" {
 		return nil, fmt.Errorf("%w: it asks whether it starts, and %s has: SYMBIOTE_VLLM names a command that starts one", errors.ErrUnsupported, r.endpoint)
 	}
-	if _, err := r.offered(ctx, d); err != nil {
-		return nil, err
-	}
-	r.keeper.Down(stopTime) // it is a start that is asked for
-	run, err := r.up(ctx, d)
+	d, run, err := r.ready(ctx, d)
 	if run != nil || err != nil {
 		return run, err
 	}
@@ -135,36 +132,42 @@ func (r *repeated) Starts(ctx context.Context, d deploy.Deployment) (*record.Run
 	return run, r.planned(ctx, run, d)
 }
 
-// up has a server up for d, which is of its version. A Run is returned if it does not come up.
-func (r *repeated) up(ctx context.Context, d deploy.Deployment) (*record.Run, error) {
+// ready has a server that can play d, and returns d on its release. A Run is returned if one that is started here does not
+// come up.
+func (r *repeated) ready(ctx context.Context, d deploy.Deployment) (deploy.Deployment, *record.Run, error) {
+	if _, err := r.offered(ctx, d); err != nil {
+		return d, nil, err
+	}
+	var failed error
+	if r.endpoint == "" {
+		var server *live.Launched
+		if server, failed = r.keeper.Up(ctx, r.backend(), d); server != nil {
+			r.version = cmp.Or(server.Log.Version, r.version)
+		}
+	}
+	released, err := r.versioned(d)
+	if err != nil {
+		return d, nil, err
+	}
 	var refused *failure.Error
-	server, err := r.keeper.Up(ctx, r.backend(), d)
-	if server != nil {
-		r.version = server.Log.Version
-	}
-	if r.server = server; err != nil {
-		r.server = nil
-	}
-	if _, other := r.versioned(d); other != nil {
-		return nil, other
-	}
-	if errors.As(err, &refused) {
-		return &record.Run{Failure: refused, Provenance: record.Provenance{Backend: backendName, VLLMVersion: r.version,
+	if errors.As(failed, &refused) {
+		return d, &record.Run{Failure: refused, Provenance: record.Provenance{Backend: backendName, VLLMVersion: r.version,
 			Notes: []string{fmt.Sprintf("started as %s; it said: %s", strings.Join(vllm.Args(d), " "), refused.Message)}}}, nil
 	}
-	return nil, err
+	return released, nil, failed
 }
 
 // planned notes how far the plan was from what the server's log prints.
 func (r *repeated) planned(ctx context.Context, run *record.Run, d deploy.Deployment) error {
-	if r.server == nil || !r.server.Log.KVTokens.Known {
+	server := r.keeper.Server()
+	if server == nil || !server.Log.KVTokens.Known {
 		return nil
 	}
 	planned, err := r.offered(ctx, d)
 	if err != nil || planned == 0 {
 		return err
 	}
-	printed := r.server.Log.KVTokens.Value
+	printed := server.Log.KVTokens.Value
 	run.Provenance.Notes = append(run.Provenance.Notes, fmt.Sprintf("KV cache: planned %d tokens, the start-up log prints %.0f, error %+.1f%%",
 		planned, printed, 100*(float64(planned)-printed)/printed))
 	return nil
@@ -172,16 +175,8 @@ func (r *repeated) planned(ctx context.Context, run *record.Run, d deploy.Deploy
 
 // Afford chooses rates and rows that the server gets through in -case-time.
 func (r *repeated) Afford(ctx context.Context, d deploy.Deployment, w workload.Workload, keeps func(*record.Run) error) (workload.Workload, string, error) {
-	if _, err := r.offered(ctx, d); err != nil {
-		return w, "", err
-	}
-	if r.endpoint == "" {
-		if run, err := r.up(ctx, d); run != nil || err != nil {
-			return w, "", err
-		}
-	}
-	d, err := r.versioned(d)
-	if err != nil {
+	d, refused, err := r.ready(ctx, d)
+	if refused != nil || err != nil {
 		return w, "", err
 	}
 	simulated, err := sim.Backend{}.Run(ctx, d, w)
@@ -232,17 +227,9 @@ func (r *repeated) pace(ctx context.Context, d deploy.Deployment) (float64, erro
 }
 
 func (r *repeated) Run(ctx context.Context, d deploy.Deployment, w workload.Workload) (*record.Run, error) {
-	if _, err := r.offered(ctx, d); err != nil {
-		return nil, err
-	}
-	if r.endpoint == "" {
-		if run, err := r.up(ctx, d); run != nil || err != nil {
-			return run, err
-		}
-	}
-	d, err := r.versioned(d)
-	if err != nil {
-		return nil, err
+	d, refused, err := r.ready(ctx, d)
+	if refused != nil || err != nil {
+		return refused, err
 	}
 	all, err := r.backend().Repeat(ctx, d, func(uint64) workload.Workload { return w }, 0, max(1, r.repeats))
 	if err != nil {

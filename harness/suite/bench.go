@@ -22,7 +22,7 @@ func Bench(b *testing.B, s Spec) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer leave(serves)
+	defer release(serves)
 	s.declare()
 	for _, c := range s.Cases {
 		b.Run(c.Name, func(b *testing.B) {

@@ -57,8 +57,8 @@ type starting interface {
 	Starts(ctx context.Context, d deploy.Deployment) (*record.Run, error)
 }
 
-// leave lets a backend stop what it started.
-func leave(b backend.Backend) {
+// release lets a backend stop what it started.
+func release(b backend.Backend) {
 	if c, ok := b.(io.Closer); ok {
 		c.Close()
 	}
@@ -82,18 +82,8 @@ func (c Case) measure(ctx context.Context, b backend.Backend, target slo.Target)
 	case err != nil:
 		return r, err
 	}
-	if c.Play == nil && exact {
-		return r, nil
-	}
 	if c.Play == nil {
-		s, ok := b.(starting)
-		if !ok {
-			return r, fmt.Errorf("%w: it asks for a plan, and nothing of a plan is played", errors.ErrUnsupported)
-		}
-		if r.Run, err = s.Starts(ctx, c.On); err == nil {
-			r.Failure = r.Run.Failure
-		}
-		return r, err
+		return r.started(ctx, b)
 	}
 	note := ""
 	if a, ok := b.(affording); ok {
@@ -120,6 +110,23 @@ func (c Case) measure(ctx context.Context, b backend.Backend, target slo.Target)
 	}
 	r = r.of(r.Run, target)
 	return r, r.physical()
+}
+
+// started is the result of a case that plays nothing: its plan, or how a server of it started.
+func (r Result) started(ctx context.Context, b backend.Backend) (Result, error) {
+	if exact {
+		return r, nil
+	}
+	s, ok := b.(starting)
+	if !ok {
+		return r, fmt.Errorf("%w: it asks for a plan, and nothing of a plan is played", errors.ErrUnsupported)
+	}
+	run, err := s.Starts(ctx, r.Case.On)
+	if err != nil {
+		return r, err
+	}
+	r.Run, r.Failure = run, run.Failure
+	return r, nil
 }
 
 // of is the result with this run.

@@ -56,8 +56,8 @@ type Spec struct {
 type Case struct {
 	Name string
 	On   deploy.Deployment
-	Play workload.Workload   // nil = only plan the memory; a live server is started and stopped
-	Also []workload.Workload // further runs on the same deployment, each from a fresh start
+	Play workload.Workload   // nil = only plan the memory; a live server is started for it
+	Also []workload.Workload // further runs on the same deployment, each from a fresh start, or with prompts that a live server has not seen
 	Want Want                // the zero Want promises nothing
 }
 
@@ -108,7 +108,7 @@ func Run(t *testing.T, s Spec) Results {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
-	defer leave(b)
+	defer release(b)
 	cases := s.start(ctx, b, exact && !filtered())
 	defer cases.wait()
 	results, kept := make(Results, len(s.Cases)), make([]error, len(s.Cases))
@@ -166,7 +166,7 @@ func (s Spec) Measure(ctx context.Context) (Results, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer leave(b)
+	defer release(b)
 	cases := s.start(ctx, b, exact)
 	defer cases.wait()
 	results := make(Results, len(s.Cases))

@@ -53,9 +53,15 @@ func (b Backend) Start(ctx context.Context, d deploy.Deployment) (*Launched, err
 	return l, why
 }
 
-// refused is what is measured of a server that did not come up.
-func (l *Launched) refused(why *failure.Error) *Measurement {
-	return &Measurement{StartLog: &l.Log, Run: &record.Run{Failure: why, Provenance: record.Provenance{Backend: "live", VLLMVersion: l.Log.Version}}}
+// started is Start where a server that does not come up is a Measurement.
+func (b Backend) started(ctx context.Context, d deploy.Deployment) (*Launched, *Measurement, error) {
+	l, err := b.Start(ctx, d)
+	var refused *failure.Error
+	if errors.As(err, &refused) {
+		run := &record.Run{Failure: refused, Provenance: record.Provenance{Backend: "live", VLLMVersion: l.Log.Version}}
+		return nil, &Measurement{StartLog: &l.Log, Run: run}, nil
+	}
+	return l, nil, err
 }
 
 // Keeper launches servers one at a time. A start takes a minute on a GPU, so the one that is up stays until another is
@@ -64,6 +70,14 @@ type Keeper struct {
 	args   []string
 	server *Launched
 	err    error // it did not come up
+}
+
+// Server is the one that is up; nil if none is.
+func (k *Keeper) Server() *Launched {
+	if k.err != nil {
+		return nil
+	}
+	return k.server
 }
 
 // Up is Start, but for a server that is up already, with the same arguments, or did not come up with them.

@@ -26,7 +26,6 @@ package live
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -35,7 +34,6 @@ import (
 
 	"github.com/testing-symbiote/symbiote/harness/backend"
 	"github.com/testing-symbiote/symbiote/harness/deploy"
-	"github.com/testing-symbiote/symbiote/harness/failure"
 	"github.com/testing-symbiote/symbiote/harness/record"
 	"github.com/testing-symbiote/symbiote/harness/units"
 	"github.com/testing-symbiote/symbiote/harness/vllm"
@@ -155,13 +153,9 @@ func (b Backend) Measure(ctx context.Context, d deploy.Deployment, w workload.Wo
 	m.http = httpClient(rt)
 	out := &Measurement{}
 	if b.Server == nil && b.Endpoint == "" {
-		var refused *failure.Error
-		launched, err := b.Start(ctx, d)
-		if errors.As(err, &refused) {
-			return launched.refused(refused), nil
-		}
-		if err != nil {
-			return nil, err
+		launched, refused, err := b.started(ctx, d)
+		if refused != nil || err != nil {
+			return refused, err
 		}
 		m.Server = launched
 		defer m.stop()

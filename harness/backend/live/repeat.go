@@ -2,12 +2,10 @@ package live
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 
 	"github.com/testing-symbiote/symbiote/harness/deploy"
-	"github.com/testing-symbiote/symbiote/harness/failure"
 	"github.com/testing-symbiote/symbiote/harness/workload"
 )
 
@@ -16,10 +14,9 @@ import (
 func (b Backend) Repeat(ctx context.Context, d deploy.Deployment, w func(seed uint64) workload.Workload, seed uint64, n int) ([]*Measurement, error) {
 	var all []*Measurement
 	if n > 1 && b.Server == nil && b.Endpoint == "" {
-		var refused *failure.Error
-		launched, err := b.Start(ctx, d)
-		if errors.As(err, &refused) {
-			return append(all, launched.refused(refused)), nil
+		launched, refused, err := b.started(ctx, d)
+		if refused != nil {
+			return append(all, refused), nil
 		}
 		if err != nil {
 			return nil, err
