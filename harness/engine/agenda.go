@@ -51,9 +51,6 @@ func (a *agenda) due(by int) (end, bool) {
 func (a *agenda) alone() bool {
 	var e *end
 	line, heap := a.line.items[a.line.head:], a.heap
-	if len(line) > 1 && len(heap) == 0 && line[0].at != line[1].at {
-		return a.members.at(line[0].seat).stays(&line[0])
-	}
 	if len(heap) == 0 || len(line) > 0 && line[0].before(&heap[0]) {
 		e, line = &line[0], line[1:]
 	} else {

@@ -83,7 +83,7 @@ type queued struct {
 // queueOf is the queue over time. Where the backend cannot see when the engine begins, a request leaves with its first
 // token.
 func queueOf(run *record.Run) []queued {
-	var joins, leaves []units.Time
+	joins, leaves := make([]units.Time, 0, len(run.Requests)), make([]units.Time, 0, len(run.Requests))
 	for i := range run.Requests {
 		r := &run.Requests[i]
 		left := r.Admitted

@@ -94,8 +94,8 @@ func columns() []suite.Column {
 	var weathered sync.Map // by run: five columns ask for the same
 	weather := func(r suite.Result) (w slo.Weathered, hasBurst bool) {
 		i := slices.IndexFunc(shapes(), func(s shape) bool { return strings.HasPrefix(r.Case.Name, s.name) })
-		if w, ok := weathered.Load(r.Run); ok {
-			return w.(slo.Weathered), i >= 0
+		if known, ok := weathered.Load(r.Run); ok {
+			return known.(slo.Weathered), i >= 0
 		}
 		var b slo.Burst
 		if i >= 0 {
@@ -105,7 +105,7 @@ func columns() []suite.Column {
 		weathered.Store(r.Run, w)
 		return w, i >= 0
 	}
-	during := func(of func(slo.Weathered) stats.Dist) func(suite.Result) stats.Dist {
+	ofBurst := func(of func(slo.Weathered) stats.Dist) func(suite.Result) stats.Dist {
 		return func(r suite.Result) stats.Dist {
 			if w, ok := weather(r); ok {
 				return of(w)
@@ -125,10 +125,10 @@ func columns() []suite.Column {
 			w, _ := weather(r)
 			return w.PeakQueue
 		}),
-		suite.Percentile("before", "", during(func(w slo.Weathered) stats.Dist { return w.Before }), suite.P99),
-		suite.Percentile("during", "ttft-during-p99-ns", during(func(w slo.Weathered) stats.Dist { return w.During }), suite.P99),
-		suite.Percentile("after", "ttft-after-p99-ns", during(func(w slo.Weathered) stats.Dist { return w.After }), suite.P99),
-		suite.Percentile("recovers", "recovery-ns", during(func(w slo.Weathered) stats.Dist {
+		suite.Percentile("before", "", ofBurst(func(w slo.Weathered) stats.Dist { return w.Before }), suite.P99),
+		suite.Percentile("during", "ttft-during-p99-ns", ofBurst(func(w slo.Weathered) stats.Dist { return w.During }), suite.P99),
+		suite.Percentile("after", "ttft-after-p99-ns", ofBurst(func(w slo.Weathered) stats.Dist { return w.After }), suite.P99),
+		suite.Percentile("recovers", "recovery-ns", ofBurst(func(w slo.Weathered) stats.Dist {
 			if !w.Recovers {
 				return stats.Dist{}
 			}
